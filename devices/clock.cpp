@@ -1,0 +1,54 @@
+#include "devices/clock.h"
+
+#include <algorithm>
+
+namespace ringshift::devices {
+
+void EventClock::insert(Timer& timer) {
+  armed_.push_back(&timer);
+  timer.sequence_ = sequence_++;
+  next_deadline_ = std::min(next_deadline_, timer.deadline_);
+}
+
+void EventClock::remove(Timer& timer) {
+  std::erase(armed_, &timer);
+  update_next();
+}
+
+void EventClock::update_next() {
+  next_deadline_ = kNever;
+  for (const Timer* timer : armed_) next_deadline_ = std::min(next_deadline_, timer->deadline_);
+}
+
+void EventClock::run_due() {
+  const Nanoseconds time = now();
+  for (unsigned fired = 0; next_deadline_ <= time && fired < kMostRepeats; ++fired) {
+    auto earliest = std::min_element(armed_.begin(), armed_.end(), [](Timer* a, Timer* b) {
+      return std::pair(a->deadline_, a->sequence_) < std::pair(b->deadline_, b->sequence_);
+    });
+    Timer& timer = **earliest;
+    timer.cancel();
+    timer.action_();
+  }
+}
+
+void Timer::arm(Nanoseconds deadline) {
+  cancel();
+  if (deadline == kNever) return;
+  deadline_ = deadline;
+  clock_.insert(*this);
+}
+
+void Timer::cancel() {
+  if (!armed()) return;
+  deadline_ = kNever;
+  clock_.remove(*this);
+}
+
+void Timer::serialize(StateArchive& archive) {
+  Nanoseconds deadline = deadline_;
+  archive.field("deadline", deadline);
+  if (archive.restoring()) arm(deadline);
+}
+
+}  // namespace ringshift::devices

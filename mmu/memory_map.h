@@ -1,0 +1,94 @@
+// The guest's physical address space: which address is RAM, ROM, device memory or nothing, and the
+// one way for devices to reach it (DMA). Everything that writes guest memory other than by translated
+// code passes through here, so that whoever caches something derived from guest memory (decoded
+// blocks, translations, shadow page tables) hears of it.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cpu/io_handler.h"
+#include "cpu/memory_port.h"
+#include "cpu/result.h"
+#include "cpu/types.h"
+#include "mmu/guest_memory.h"
+
+namespace ringshift::mmu {
+
+/// Hears of writes to pages that it has asked to watch.
+class WriteObserver {
+ public:
+  virtual ~WriteObserver() = default;
+  /// `length` bytes at `address` are about to change or have changed; never crosses a page.
+  virtual void on_watched_write(PhysicalAddress address, u64 length) = 0;
+};
+
+class MemoryMap {
+ public:
+  enum class Kind : u8 { Unmapped, Ram, Rom, Mmio };
+
+  struct Region {
+    PhysicalAddress first;
+    u64 length = 0;
+    Kind kind = Kind::Unmapped;
+    std::string name;
+  };
+
+  MemoryMap() = default;
+  MemoryMap(const MemoryMap&) = delete;
+  MemoryMap& operator=(const MemoryMap&) = delete;
+
+  /// Makes `length` bytes of `block` from `block_offset` visible at `first` (all page-aligned). Rom
+  /// swallows writes. Replaces what was there: overlap between *owners* is checked by `map_mmio`.
+  void map_memory(PhysicalAddress first, u64 length, Kind kind, std::string_view name,
+                  const MemoryBlock& block, u64 block_offset);
+  /// Claims a range for a device. Overlap with another device's claim is an error. A claim lies over
+  /// RAM (the ISA hole) and hides it until unmapped. Ranges need not be page-aligned.
+  Result<void> map_mmio(PhysicalAddress first, u64 length, std::string_view name,
+                        IoHandler& handler, AccessSizes sizes = {1, 8});
+  void unmap_mmio(PhysicalAddress first, const IoHandler& handler);
+  /// Makes a page-aligned range absent again (a PCI memory BAR that moves).
+  void unmap_memory(PhysicalAddress first, u64 length);
+
+  /// The chipset's shadow control (82441FX PAM): what the page-aligned range reads from and writes
+  /// to. `ram`/`rom` offsets follow from the address; where a Rom isn't mapped, reads give all ones.
+  void set_shadow(PhysicalAddress first, u64 length, bool read_from_ram, bool write_to_ram);
+
+  // --- Access: by devices (DMA), by the processor's slow path, and by loaders ---
+  /// Any length, any alignment; splits over regions. Unmapped bytes read as all ones and swallow
+  /// writes. Device ranges are accessed through their handlers.
+  void read(PhysicalAddress address, std::span<u8> bytes);
+  void write(PhysicalAddress address, std::span<const u8> bytes);
+  u64 read_value(PhysicalAddress address, unsigned size);
+  void write_value(PhysicalAddress address, u64 value, unsigned size);
+
+  /// Host pointers to the page for caching: null where each access must come through the map (device,
+  /// ROM for writes, watched for writes). They stay valid until `generation()` changes.
+  cpu::HostPage host_page(PhysicalAddress page) const;
+  /// Where the page lies in the guest memory's file, for mapping it elsewhere; nothing for MMIO.
+  struct Backing { u64 file_offset; bool writable; };
+  std::optional<Backing> backing(PhysicalAddress page) const;
+
+  /// Asks for `observer.on_watched_write` on every write to the page until `unwatch`. Watching takes
+  /// away the page's writable host pointer; `generation()` does not change for it: the caller that
+  /// watches must drop its own cached pointers to the page.
+  void watch(PhysicalAddress page, WriteObserver& observer);
+  void unwatch(PhysicalAddress page, WriteObserver& observer);
+  bool watched(PhysicalAddress page) const;
+
+  /// Grows whenever a page's host pointer may have changed through mapping or shadow control.
+  u64 generation() const { return generation_; }
+
+  /// All regions in the order of their addresses, for `ringshift devices`.
+  std::vector<Region> regions() const;
+
+ private:
+  struct Implementation;
+  std::unique_ptr<Implementation> implementation_;
+  u64 generation_ = 0;
+};
+
+}  // namespace ringshift::mmu
