@@ -57,7 +57,7 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
       "mmu/guest_memory.h"}},
     {"bios",
      {"cpu/types.h", "cpu/result.h", "cpu/io_handler.h", "cpu/state_archive.h", "mmu/memory_map.h",
-      "mmu/guest_memory.h", "devices/firmware/fw_cfg.h"}},
+      "mmu/guest_memory.h"}},
     {"frontend", {"cpu", "mmu", "translator", "devices", "bios"}},
     {"tests", {"cpu", "mmu", "translator", "devices", "bios", "frontend"}},
     {"benchmarks", {"cpu", "mmu", "translator", "devices", "bios", "frontend"}},
