@@ -4,7 +4,9 @@ namespace ringshift::devices {
 
 namespace {
 
-constexpr u8 bit(unsigned level) { return static_cast<u8>(1U << level); }
+constexpr u8 bit(unsigned level) {
+  return static_cast<u8>(1U << level);
+}
 
 }  // namespace
 
@@ -207,7 +209,9 @@ void Pic8259::write_ocw3(u8 value) {
 
 // --- The pair -----------------------------------------------------------------------------------
 
-DualPic::DualPic() { master_.set_master(); }
+DualPic::DualPic() {
+  master_.set_master();
+}
 
 void DualPic::reset(ResetKind /*kind*/) {
   master_.reset();

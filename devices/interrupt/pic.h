@@ -26,8 +26,8 @@ class Pic8259 {
   /// The INT pin: a request that the priority resolver lets through.
   bool interrupt() const { return ready() && highest_request() != kNone; }
 
-  /// First INTA pulse: freezes and takes the highest request into service. Returns its level; 7 when
-  /// the request has gone (data sheet: "a default IR7").
+  /// First INTA pulse: freezes and takes the highest request into service. Returns its level; 7
+  /// when the request has gone (data sheet: "a default IR7").
   unsigned acknowledge();
   /// What the chip drives onto the bus in the second INTA pulse for `level`.
   u8 vector(unsigned level) const;

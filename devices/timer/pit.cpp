@@ -6,7 +6,7 @@ namespace ringshift::devices {
 
 namespace {
 
-using Wide = unsigned __int128;
+__extension__ using Wide = unsigned __int128;
 
 u64 ticks_at(Nanoseconds time) {
   return static_cast<u64>(static_cast<Wide>(time) * Pit::kFrequency / kNanosecondsPerSecond);
@@ -162,8 +162,7 @@ void PitCounter::latch_count() {
 void PitCounter::latch_status() {
   if (status_latched_) return;
   status_latched_ = true;
-  latched_status_ =
-      static_cast<u8>(control_ | (output_ ? 0x80 : 0) | (null_count_ ? 0x40 : 0));
+  latched_status_ = static_cast<u8>(control_ | (output_ ? 0x80 : 0) | (null_count_ ? 0x40 : 0));
 }
 
 bool PitCounter::set_gate(bool gate) {
@@ -428,8 +427,8 @@ Pit::Speaker Pit::speaker() {
   synchronise();
   const PitCounter& counter = counters_[2];
   const std::optional<u32> count = counter.count();
-  const bool tone = (port61_ & 3) == 3 && count && *count > 1 &&
-                    (counter.mode() == 2 || counter.mode() == 3);
+  const bool tone =
+      (port61_ & 3) == 3 && count && *count > 1 && (counter.mode() == 2 || counter.mode() == 3);
   if (!tone) return {};
   return {true, static_cast<double>(kFrequency) / *count};
 }

@@ -1,14 +1,14 @@
-// The 8254 interval timer with the PC's port 61h around it: the tick that firmware, boot loaders and
-// kernels calibrate against. Nothing runs per clock pulse. Each counter is brought up to date, in
-// constant time, when someone looks at it, from the event clock; only channel 0's rising edges are
-// events, since they interrupt. Modelled after Intel's 8254 data sheet (231164).
+// The 8254 interval timer with the PC's port 61h around it: the tick that firmware, boot loaders
+// and kernels calibrate against. Nothing runs per clock pulse. Each counter is brought up to date,
+// in constant time, when someone looks at it, from the event clock; only channel 0's rising edges
+// are events, since they interrupt. Modelled after Intel's 8254 data sheet (231164).
 //
-// Lateness: where the host was late, all rising edges that were missed become one interrupt, as they
-// would in a real 8259A that nobody acknowledged; the next edge keeps its place in time, so no tick is
-// doubled and no phase is lost. In modes 2 to 5 the IRQ 0 line stays high between one rising edge and
-// the next and only dips at the edge: the real OUT is low for up to half a period (mode 3), and an
-// 8259A forgets a request whose line falls, so a late host would lose ticks that hardware delivers.
-// The OUT pin itself (read-back, port 61h) is exact.
+// Lateness: where the host was late, all rising edges that were missed become one interrupt, as
+// they would in a real 8259A that nobody acknowledged; the next edge keeps its place in time, so no
+// tick is doubled and no phase is lost. In modes 2 to 5 the IRQ 0 line stays high between one
+// rising edge and the next and only dips at the edge: the real OUT is low for up to half a period
+// (mode 3), and an 8259A forgets a request whose line falls, so a late host would lose ticks that
+// hardware delivers. The OUT pin itself (read-back, port 61h) is exact.
 #pragma once
 
 #include <array>
@@ -66,15 +66,15 @@ class PitCounter {
   void load_square_half();
   u16 visible_count() const;
 
-  u8 control_ = 0;        // as written, for read-back
-  u8 mode_ = 0;           // 0-5
+  u8 control_ = 0;  // as written, for read-back
+  u8 mode_ = 0;     // 0-5
   bool bcd_ = false;
   Access access_ = Access::LowThenHigh;
-  u16 reload_ = 0;        // count register, in the guest's coding
-  u32 element_ = 0;       // counting element, linear, 0 to modulus
+  u16 reload_ = 0;   // count register, in the guest's coding
+  u32 element_ = 0;  // counting element, linear, 0 to modulus
   bool gate_ = true;
   bool output_ = false;
-  bool written_ = false;  // a count has been written since the control word
+  bool written_ = false;       // a count has been written since the control word
   bool load_pending_ = false;  // the next CLK pulse moves the count register into the element
   bool counting_ = false;      // the element has been loaded since the control word
   bool armed_ = false;         // modes 0, 1, 4, 5: terminal count is still to come
@@ -84,7 +84,7 @@ class PitCounter {
   bool write_high_next_ = false;
   bool read_high_next_ = false;
   u8 low_byte_ = 0;
-  u8 count_latched_ = 0;       // bytes of the latched count still to be read
+  u8 count_latched_ = 0;  // bytes of the latched count still to be read
   u16 latched_count_ = 0;
   bool status_latched_ = false;
   u8 latched_status_ = 0;
@@ -108,8 +108,8 @@ class Pit final : public Device {
   void reset(ResetKind kind) override;
   void serialize(StateArchive& archive) override;
 
-  IrqLine& irq() { return irq_; }                        ///< IRQ 0
-  IoHandler& ports() { return ports_; }                  ///< 4 ports: 40h
+  IrqLine& irq() { return irq_; }                          ///< IRQ 0
+  IoHandler& ports() { return ports_; }                    ///< 4 ports: 40h
   IoHandler& system_control() { return system_control_; }  ///< 1 port: 61h
 
   Speaker speaker();

@@ -61,7 +61,8 @@ void Rtc::reset(ResetKind kind) {
   if (kind == ResetKind::System) {
     synchronise();
     // RESET# clears the enables, the flags and SQWE; the calendar and the memory have a battery.
-    memory_[kRegisterB] &= static_cast<u8>(~(kPeriodicFlag | kAlarmFlag | kUpdateFlag | kSquareWave));
+    memory_[kRegisterB] &=
+        static_cast<u8>(~(kPeriodicFlag | kAlarmFlag | kUpdateFlag | kSquareWave));
     memory_[kRegisterC] = 0;
     irq_.lower();
     arm();
@@ -251,7 +252,8 @@ void Rtc::arm() {
   const i64 period = static_cast<i64>(periodic_ticks());
   if (dividing() && (wanted & kPeriodicFlag) != 0 && period != 0) {
     const i64 next = (chain_ticks(last_chain_) / period + 1) * period;
-    deadline = std::min(deadline, static_cast<Nanoseconds>(chain_origin_ + chain_nanoseconds(next)));
+    deadline =
+        std::min(deadline, static_cast<Nanoseconds>(chain_origin_ + chain_nanoseconds(next)));
   }
   if (deadline == kNever) {
     event_.cancel();

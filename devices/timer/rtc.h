@@ -3,9 +3,9 @@
 // bytes from which firmware learns memory size, floppy types and boot order. Modelled after the
 // Motorola MC146818A data sheet; the second bank and the NMI mask after Intel's 82371AB §2.5.
 //
-// The registers hold what the guest last wrote or what the last update cycle left, in whatever coding
-// was in force then, as in the chip. Update cycles that have passed are applied when someone looks;
-// events exist only for interrupts that are enabled.
+// The registers hold what the guest last wrote or what the last update cycle left, in whatever
+// coding was in force then, as in the chip. Update cycles that have passed are applied when someone
+// looks; events exist only for interrupts that are enabled.
 #pragma once
 
 #include <array>
@@ -38,8 +38,8 @@ class Rtc final : public Device {
   /// Bit 7 of the last write to port 70h: NMI doesn't reach the processor.
   bool nmi_masked() const { return nmi_masked_; }
 
-  IrqLine& irq() { return irq_; }          ///< IRQ 8
-  IoHandler& ports() { return ports_; }    ///< 4 ports: 70h-73h
+  IrqLine& irq() { return irq_; }        ///< IRQ 8
+  IoHandler& ports() { return ports_; }  ///< 4 ports: 70h-73h
 
  private:
   struct Calendar {
@@ -85,8 +85,8 @@ class Rtc final : public Device {
   u8 index_ = 0;
   u8 extended_index_ = 0;
   bool nmi_masked_ = false;
-  i64 chain_origin_ = 0;   // event-clock time at which the divider chain stood at a whole second
-  i64 last_chain_ = 0;     // nanoseconds of the chain that have been accounted for
+  i64 chain_origin_ = 0;  // event-clock time at which the divider chain stood at a whole second
+  i64 last_chain_ = 0;    // nanoseconds of the chain that have been accounted for
   IrqLine irq_;
   Timer event_;
   MemberIoHandler<Rtc, &Rtc::read_port, &Rtc::write_port> ports_{*this};

@@ -1,6 +1,6 @@
 // Where the real-time clock's battery-backed calendar begins. It is asked once, at power-on: from
-// then on the calendar runs on the event clock like everything else, so that a test or a virtual-time
-// mode decides what the guest reads.
+// then on the calendar runs on the event clock like everything else, so that a test or a
+// virtual-time mode decides what the guest reads.
 #pragma once
 
 #include <chrono>
