@@ -1,6 +1,7 @@
-// The subsystem identity that all functions of the board carry. Firmware recognises the board by it:
-// SeaBIOS takes the platform services (fw_cfg, the debug port, memory size from CMOS) for present when
-// the host bridge shows the subsystem that virtual PCs of this chipset have used since 2009.
+// The subsystem identity that all functions of the board carry. Firmware recognises the board by
+// it: SeaBIOS takes the platform services (fw_cfg, the debug port, memory size from CMOS) for
+// present when the host bridge shows the subsystem that virtual PCs of this chipset have used since
+// 2009.
 #pragma once
 
 #include "cpu/types.h"

@@ -12,28 +12,28 @@ namespace {
 constexpr u8 kCommand = 0x04;
 constexpr u8 kStatus = 0x06;
 constexpr u8 kLatencyTimer = 0x0D;
-constexpr u8 kConfiguration = 0x50;    // PMCCFG
-constexpr u8 kDeturbo = 0x52;          // DETURBO counter
-constexpr u8 kBufferControl = 0x53;    // DBC
-constexpr u8 kAuxiliary = 0x54;        // AXC
-constexpr u8 kRowType = 0x55;          // DRT, two bytes
-constexpr u8 kDramControl = 0x57;      // DRAMC
-constexpr u8 kDramTiming = 0x58;       // DRAMT
-constexpr u8 kPam0 = 0x59;             // PAM0-PAM6
-constexpr u8 kRowBoundary = 0x60;      // DRB0-DRB7
-constexpr u8 kFixedHole = 0x68;        // FDHC
-constexpr u8 kMultiTransaction = 0x70; // MTT
-constexpr u8 kCpuLatency = 0x71;       // CLT
-constexpr u8 kSmram = 0x72;            // SMRAM
-constexpr u8 kErrorCommand = 0x90;     // ERRCMD
-constexpr u8 kErrorStatus = 0x91;      // ERRSTS
-constexpr u8 kResetControl = 0x93;     // TRC
+constexpr u8 kConfiguration = 0x50;     // PMCCFG
+constexpr u8 kDeturbo = 0x52;           // DETURBO counter
+constexpr u8 kBufferControl = 0x53;     // DBC
+constexpr u8 kAuxiliary = 0x54;         // AXC
+constexpr u8 kRowType = 0x55;           // DRT, two bytes
+constexpr u8 kDramControl = 0x57;       // DRAMC
+constexpr u8 kDramTiming = 0x58;        // DRAMT
+constexpr u8 kPam0 = 0x59;              // PAM0-PAM6
+constexpr u8 kRowBoundary = 0x60;       // DRB0-DRB7
+constexpr u8 kFixedHole = 0x68;         // FDHC
+constexpr u8 kMultiTransaction = 0x70;  // MTT
+constexpr u8 kCpuLatency = 0x71;        // CLT
+constexpr u8 kSmram = 0x72;             // SMRAM
+constexpr u8 kErrorCommand = 0x90;      // ERRCMD
+constexpr u8 kErrorStatus = 0x91;       // ERRSTS
+constexpr u8 kResetControl = 0x93;      // TRC
 
-constexpr u8 kSmramOpen = 0x40;    // DOPEN
-constexpr u8 kSmramClosed = 0x20;  // DCLS
-constexpr u8 kSmramLock = 0x10;    // DLCK
-constexpr u8 kSmramEnable = 0x08;  // SMRAME
-constexpr u8 kSmramBase = 0x02;    // C_BASE_SEG: A0000h, the only supported value
+constexpr u8 kSmramOpen = 0x40;             // DOPEN
+constexpr u8 kSmramClosed = 0x20;           // DCLS
+constexpr u8 kSmramLock = 0x10;             // DLCK
+constexpr u8 kSmramEnable = 0x08;           // SMRAME
+constexpr u8 kSmramBase = 0x02;             // C_BASE_SEG: A0000h, the only supported value
 constexpr u8 kErrorStatusClearable = 0x11;  // multiple-bit and single-bit DRAM error flags
 
 constexpr u64 kRowUnit = u64{8} << 20;
@@ -165,8 +165,8 @@ void HostBridge::write_smram(u8 value) {
     smram = static_cast<u8>((smram & ~kSmramClosed) | (value & kSmramClosed));
     return;
   }
-  smram = static_cast<u8>(
-      (value & (kSmramOpen | kSmramClosed | kSmramLock | kSmramEnable)) | kSmramBase);
+  smram = static_cast<u8>((value & (kSmramOpen | kSmramClosed | kSmramLock | kSmramEnable)) |
+                          kSmramBase);
   if ((smram & kSmramLock) != 0) smram &= static_cast<u8>(~kSmramOpen);
 }
 

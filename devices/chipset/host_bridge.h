@@ -1,6 +1,6 @@
-// The 82441FX (PMC) host bridge of the 440FX chip set (Intel 290549): bus 0, slot 0, function 0. What
-// a guest can tell of it is the memory map: the programmable attribute map, by which firmware copies
-// itself into RAM and protects it, and the DRAM row boundaries.
+// The 82441FX (PMC) host bridge of the 440FX chip set (Intel 290549): bus 0, slot 0, function 0.
+// What a guest can tell of it is the memory map: the programmable attribute map, by which firmware
+// copies itself into RAM and protects it, and the DRAM row boundaries.
 #pragma once
 
 #include "devices/backends.h"

@@ -1,6 +1,7 @@
-// The 82371SB (PIIX3) PCI-to-ISA bridge, function 0 of slot 1 (Intel 290550). The ISA devices behind
-// it are devices of their own; here are its configuration space, the routing of PCI interrupts, and
-// the two advanced power management ports through which an operating system calls the firmware.
+// The 82371SB (PIIX3) PCI-to-ISA bridge, function 0 of slot 1 (Intel 290550). The ISA devices
+// behind it are devices of their own; here are its configuration space, the routing of PCI
+// interrupts, and the two advanced power management ports through which an operating system calls
+// the firmware.
 #pragma once
 
 #include "cpu/io_handler.h"

@@ -1,6 +1,7 @@
-// PCI interrupt pins on a PC: four shared, level-triggered wires (PIRQA#-PIRQD#) that the south bridge
-// routes to ISA interrupt requests. Slots are wired to them in rotation, so that single-function
-// cards, which all use INTA#, spread over the four. Sources of one ISA request are wired-OR.
+// PCI interrupt pins on a PC: four shared, level-triggered wires (PIRQA#-PIRQD#) that the south
+// bridge routes to ISA interrupt requests. Slots are wired to them in rotation, so that
+// single-function cards, which all use INTA#, spread over the four. Sources of one ISA request are
+// wired-OR.
 #pragma once
 
 #include <array>
@@ -28,8 +29,8 @@ class PirqRouter final : public IrqSink {
 
   void set_irq(unsigned number, bool level) override;
 
-  /// The route control register of `pirq` has this value (82371SB "PIRQRC": bit 7 disables, bits 3-0
-  /// name the request; requests 0, 1, 2, 8 and 13 are reserved and route nowhere).
+  /// The route control register of `pirq` has this value (82371SB "PIRQRC": bit 7 disables, bits
+  /// 3-0 name the request; requests 0, 1, 2, 8 and 13 are reserved and route nowhere).
   void set_route(unsigned pirq, u8 value);
 
   void reset();

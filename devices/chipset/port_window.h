@@ -1,6 +1,6 @@
 // A range of ports that a configuration register other than a BAR puts somewhere: the power
-// management and SMBus bases, the IDE channels' legacy decode. Like a BAR, a window that meets another
-// claim stays unmapped until the conflict is gone.
+// management and SMBus bases, the IDE channels' legacy decode. Like a BAR, a window that meets
+// another claim stays unmapped until the conflict is gone.
 #pragma once
 
 #include <optional>

@@ -57,8 +57,8 @@ struct Register {
 };
 
 constexpr Register kConfiguration[] = {
-    {0x04, 2, 0x0000, 0x0001},  // PCICMD: I/O decode of the SMBus range only
-    {0x06, 2, 0x0280, 0x0000},  // PCISTS
+    {0x04, 2, 0x0000, 0x0001},           // PCICMD: I/O decode of the SMBus range only
+    {0x06, 2, 0x0280, 0x0000},           // PCISTS
     {0x40, 4, 0x00000001, 0x0000FFC0},   // PMBASE
     {0x44, 4, 0x00000000, 0xFFFFFFFF},   // CNTA
     {0x48, 4, 0x00000000, 0xFFFFFFFF},   // CNTB
@@ -92,18 +92,18 @@ struct PortRegister {
 
 /// Registers not listed (PMTMR, PLVL2, PLVL3, GPIREG) are read-only.
 constexpr PortRegister kPortRegisters[] = {
-    {0x00, 2, 0, 0x8531},                // PMSTS
-    {0x02, 2, 0x0521, 0},                // PMEN
-    {0x04, 2, 0x1C03, 0},                // PMCNTRL; GBL_RLS and SUS_EN read as zero
-    {0x0C, 2, 0, 0x0F01},                // GPSTS
-    {0x0E, 2, 0x0F01, 0},                // GPEN
-    {0x10, 4, 0x00003E1E, 0},            // PCNTRL
-    {0x18, 2, 0, 0x007F},                // GLBSTS
-    {0x1C, 4, 0, 0x3FFF0FFF},            // DEVSTS
-    {0x20, 2, 0x0BFF, 0},                // GLBEN
-    {0x28, 4, 0x0FFFFF01, 0},            // GLBCTL; BIOS_RLS reads as zero
-    {0x2C, 4, 0xFFFFFFFF, 0},            // DEVCTL
-    {0x34, 4, 0x7FFFFFFF, 0},            // GPOREG
+    {0x00, 2, 0, 0x8531},      // PMSTS
+    {0x02, 2, 0x0521, 0},      // PMEN
+    {0x04, 2, 0x1C03, 0},      // PMCNTRL; GBL_RLS and SUS_EN read as zero
+    {0x0C, 2, 0, 0x0F01},      // GPSTS
+    {0x0E, 2, 0x0F01, 0},      // GPEN
+    {0x10, 4, 0x00003E1E, 0},  // PCNTRL
+    {0x18, 2, 0, 0x007F},      // GLBSTS
+    {0x1C, 4, 0, 0x3FFF0FFF},  // DEVSTS
+    {0x20, 2, 0x0BFF, 0},      // GLBEN
+    {0x28, 4, 0x0FFFFF01, 0},  // GLBCTL; BIOS_RLS reads as zero
+    {0x2C, 4, 0xFFFFFFFF, 0},  // DEVCTL
+    {0x34, 4, 0x7FFFFFFF, 0},  // GPOREG
 };
 
 bool touches(u64 offset, unsigned size, u32 at, u32 length) {
@@ -188,7 +188,8 @@ void PowerManagement::refresh_mappings() {
   smbus_window_.place(place);
 }
 
-// --- The I/O block --------------------------------------------------------------------------------
+// --- The I/O block
+// --------------------------------------------------------------------------------
 
 u32 PowerManagement::value(u32 offset, unsigned size) const {
   u32 result = 0;
@@ -263,8 +264,8 @@ void PowerManagement::update_sci() {
   update_overflow();
   const u32 status = value(kStatus, 2);
   const u32 enable = value(kEnable, 2);
-  const bool event = (status & enable & kSciEvents) != 0 ||
-                     (value(kGpStatus, 2) & value(kGpEnable, 2)) != 0;
+  const bool event =
+      (status & enable & kSciEvents) != 0 || (value(kGpStatus, 2) & value(kGpEnable, 2)) != 0;
   const bool acpi = (value(kControl, 2) & kSciEnable) != 0;
   // SMBHSTCFG bits 3-1: 100b sends the SMBus interrupt to request 9, shared with the SCI.
   const bool smbus = smbus_.interrupt() && (config()[kSmbusConfig] >> 1 & 7) == 4;

@@ -1,12 +1,12 @@
 // Power management of the 82371AB (PIIX4), function 3 of the south bridge (Intel 290562): the ACPI
 // fixed hardware that an operating system finds through the FADT (power button, PM timer, system
-// control interrupt, sleep control) and the SMBus host controller. The rest of the board is a PIIX3,
-// which has no ACPI; the pair is what virtual PCs of this chip set have always offered.
+// control interrupt, sleep control) and the SMBus host controller. The rest of the board is a
+// PIIX3, which has no ACPI; the pair is what virtual PCs of this chip set have always offered.
 //
-// There is no system management mode here. Firmware's SMI handler would do two things that a guest can
-// see: set SCI_EN when ACPI_ENABLE is written to the APM port, and clear it for ACPI_DISABLE. This
-// device does both in its stead, and shows APMC_EN set from reset so that firmware takes SMM for
-// already prepared and doesn't wait for it.
+// There is no system management mode here. Firmware's SMI handler would do two things that a guest
+// can see: set SCI_EN when ACPI_ENABLE is written to the APM port, and clear it for ACPI_DISABLE.
+// This device does both in its stead, and shows APMC_EN set from reset so that firmware takes SMM
+// for already prepared and doesn't wait for it.
 #pragma once
 
 #include "devices/backends.h"
@@ -41,16 +41,16 @@ class PowerManagement final : public PciFunction, public ApmCommandSink {
 
   void apm_command(u8 command) override;
 
-  /// The person pressed the power button. Returns whether the guest will hear of it: ACPI is enabled
-  /// and the event unmasked.
+  /// The person pressed the power button. Returns whether the guest will hear of it: ACPI is
+  /// enabled and the event unmasked.
   bool press_power_button();
 
  private:
   static constexpr u32 kPortCount = 64;
   u64 read_port(u64 offset, unsigned size);
   void write_port(u64 offset, u64 value, unsigned size);
-  using Ports = MemberIoHandler<PowerManagement, &PowerManagement::read_port,
-                                &PowerManagement::write_port>;
+  using Ports =
+      MemberIoHandler<PowerManagement, &PowerManagement::read_port, &PowerManagement::write_port>;
 
   void store_reset_values();
   u32 value(u32 offset, unsigned size) const;

@@ -9,7 +9,9 @@ constexpr u32 kAddressWritable = 0x80FF'FFFC;  // bits 30-24 and 1-0 are reserve
 constexpr u8 kResetCpu = 0x04;                 // RCPU: its rising edge starts the reset
 constexpr u8 kResetControlWritable = 0x06;     // RCPU and SRST (which kind of reset)
 
-constexpr u64 all_ones(unsigned size) { return size >= 4 ? 0xFFFF'FFFF : (1U << (8 * size)) - 1; }
+constexpr u64 all_ones(unsigned size) {
+  return size >= 4 ? 0xFFFF'FFFF : (1U << (8 * size)) - 1;
+}
 
 }  // namespace
 
@@ -29,7 +31,8 @@ u64 ConfigurationPorts::io_read(u64 offset, unsigned size) {
   if (offset < 4) {
     if (offset == 0 && size == 4) return address_;
     if (offset == 1 && size == 1) return reset_control_;
-    return all_ones(size);  // only a dword access reaches the latch; the rest goes to an empty ISA bus
+    return all_ones(
+        size);  // only a dword access reaches the latch; the rest goes to an empty ISA bus
   }
   if ((address_ & kEnable) == 0) return all_ones(size);
   const u8 at = static_cast<u8>((address_ & 0xFC) + (offset - 4));

@@ -1,6 +1,6 @@
 // The processor's way into PCI configuration space: mechanism #1 (PCI 3.0 §3.2.2.3.2), a dword-only
-// address latch at CF8h and a data window at CFCh-CFFh. Port CF9h lies in the middle of it and is the
-// reset control register of the south bridge (82371SB data sheet, "RC").
+// address latch at CF8h and a data window at CFCh-CFFh. Port CF9h lies in the middle of it and is
+// the reset control register of the south bridge (82371SB data sheet, "RC").
 #pragma once
 
 #include "cpu/io_handler.h"

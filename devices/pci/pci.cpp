@@ -30,7 +30,9 @@ constexpr unsigned bar_offset(unsigned index) {
   return index < 6 ? kBar0 + 4 * index : kRomBarOffset;
 }
 
-constexpr bool power_of_two(u64 value) { return value != 0 && (value & (value - 1)) == 0; }
+constexpr bool power_of_two(u64 value) {
+  return value != 0 && (value & (value - 1)) == 0;
+}
 
 bool touches(u8 offset, unsigned size, unsigned first, unsigned length) {
   return offset < first + length && first < offset + size;
@@ -38,7 +40,8 @@ bool touches(u8 offset, unsigned size, unsigned first, unsigned length) {
 
 }  // namespace
 
-// --- PciFunction ----------------------------------------------------------------------------------
+// --- PciFunction
+// ----------------------------------------------------------------------------------
 
 PciFunction::PciFunction(const PciIdentity& identity, PciAddressSpaces spaces)
     : identity_(identity), spaces_(spaces) {
@@ -74,7 +77,9 @@ void PciFunction::set_config_value(u8 offset, u32 value, unsigned size) {
   }
 }
 
-u32 PciFunction::config_read(u8 offset, unsigned size) { return config_value(offset, size); }
+u32 PciFunction::config_read(u8 offset, unsigned size) {
+  return config_value(offset, size);
+}
 
 void PciFunction::config_write(u8 offset, u32 value, unsigned size) {
   for (unsigned i = 0; i < size && offset + i < config_.size(); ++i) {
@@ -122,7 +127,8 @@ void PciFunction::update_interrupt() {
   interrupt_.set(interrupt_asserted_ && (command() & kCommandInterruptDisable) == 0);
 }
 
-// --- Base address registers -----------------------------------------------------------------------
+// --- Base address registers
+// -----------------------------------------------------------------------
 
 PciFunction::Bar& PciFunction::declare_bar(unsigned index, BarKind kind, u64 size,
                                            std::string_view name) {
@@ -190,7 +196,8 @@ std::optional<u64> PciFunction::decoded_address(unsigned index) const {
       break;
   }
   // The first megabyte belongs to the ISA map and the top of the 4 GiB to the firmware: there a BAR
-  // is being sized (all ones) or has not been assigned, and the chipset would claim the cycle first.
+  // is being sized (all ones) or has not been assigned, and the chipset would claim the cycle
+  // first.
   if (!memory_space_enabled() || address < kOneMegabyte || address + bar.size >= kFourGigabytes) {
     return std::nullopt;
   }
@@ -200,8 +207,8 @@ std::optional<u64> PciFunction::decoded_address(unsigned index) const {
 bool PciFunction::memory_range_is_free(u64 first, u64 length) {
   const auto regions = memory().regions();
   return std::none_of(regions.begin(), regions.end(), [&](const mmu::MemoryMap::Region& region) {
-    return region.kind != mmu::MemoryMap::Kind::Unmapped && first < region.first.value + region.length &&
-           region.first.value < first + length;
+    return region.kind != mmu::MemoryMap::Kind::Unmapped &&
+           first < region.first.value + region.length && region.first.value < first + length;
   });
 }
 
@@ -225,10 +232,10 @@ void PciFunction::map(Bar& bar, u64 address) {
     case BarKind::Memory:
     case BarKind::Rom:
       if (!memory_range_is_free(address, bar.size)) return;
-      memory().map_memory({address}, bar.size,
-                          bar.kind == BarKind::Rom ? mmu::MemoryMap::Kind::Rom
-                                                   : mmu::MemoryMap::Kind::Ram,
-                          bar.name, bar.block, 0);
+      memory().map_memory(
+          {address}, bar.size,
+          bar.kind == BarKind::Rom ? mmu::MemoryMap::Kind::Rom : mmu::MemoryMap::Kind::Ram,
+          bar.name, bar.block, 0);
       bar.mapped_at = address;
       return;
   }
@@ -264,7 +271,8 @@ void PciFunction::refresh_mappings() {
   }
 }
 
-// --- PciBus ---------------------------------------------------------------------------------------
+// --- PciBus
+// ---------------------------------------------------------------------------------------
 
 void PciBus::attach(unsigned slot, unsigned function, PciFunction& device) {
   if (slot >= 32 || function >= 8 || functions_[slot * 8 + function] != nullptr) std::abort();

@@ -1,7 +1,7 @@
 // Conventional PCI: functions with a configuration space, and the bus that routes configuration
-// cycles and interrupt pins to them (PCI Local Bus Specification 3.0). The base class implements the
-// header (command, status, BAR sizing and mapping, ROM BAR, interrupt line/pin, capabilities list),
-// so that a device only states its identity and its registers.
+// cycles and interrupt pins to them (PCI Local Bus Specification 3.0). The base class implements
+// the header (command, status, BAR sizing and mapping, ROM BAR, interrupt line/pin, capabilities
+// list), so that a device only states its identity and its registers.
 #pragma once
 
 #include <array>
@@ -52,15 +52,16 @@ class PciFunction : public Device {
   /// The board connects this to the interrupt router with the line number of (slot, pin).
   IrqLine& interrupt() { return interrupt_; }
 
-  /// Clears every writable bit of the configuration space (so BARs are unmapped and decoding is off)
-  /// and lowers the interrupt; overrides call it first and then store their non-zero reset values.
+  /// Clears every writable bit of the configuration space (so BARs are unmapped and decoding is
+  /// off) and lowers the interrupt; overrides call it first and then store their non-zero reset
+  /// values.
   void reset(ResetKind kind) override;
   /// Serializes the configuration space; overrides call it first. Restoring maps the BARs again.
   void serialize(StateArchive& archive) override;
 
-  /// Maps what the configuration space asks for and unmaps what it no longer asks for. The bus calls
-  /// it after every change, so that a range once refused for a conflict appears when the conflict
-  /// goes. Overrides with port ranges of their own (not BARs) call the base first.
+  /// Maps what the configuration space asks for and unmaps what it no longer asks for. The bus
+  /// calls it after every change, so that a range once refused for a conflict appears when the
+  /// conflict goes. Overrides with port ranges of their own (not BARs) call the base first.
   virtual void refresh_mappings();
 
  protected:
