@@ -13,6 +13,7 @@
 
 #include "cpu/cpuid.h"
 #include "cpu/guest_fault.h"
+#include "cpu/host_unit/host_unit.h"
 #include "cpu/instruction.h"
 #include "cpu/memory_port.h"
 #include "cpu/platform.h"
@@ -24,7 +25,8 @@ namespace ringshift::cpu {
 enum class InterruptSource : u8 {
   External,   ///< INTR or NMI
   Exception,  ///< a fault, trap or abort of the processor's
-  Software,   ///< INT n, INT3, INTO
+  Software,   ///< INT n (CDh)
+  SoftwareTrap,  ///< INT3 (CCh), INTO: in virtual-8086 mode without IOPL check and VME redirection
   Privileged, ///< INT1
 };
 
@@ -54,6 +56,7 @@ class Processor final : public CodeObserver {
   MemoryPort& memory() { return memory_; }
   Platform& platform() { return platform_; }
   const CpuidModel& model() const { return model_; }
+  HostUnit& host_unit() { return host_unit_; }
 
   // --- Faults: raise() records the exception and returns what GuestResult and Completion take ---
   Faulted raise(Vector vector);                       ///< without error code
@@ -173,8 +176,12 @@ class Processor final : public CodeObserver {
   // --- Between instructions ---
   /// Anything for service_events() to look at? One load and one test on the engine's hot path.
   bool attention() const { return attention_.load(std::memory_order_relaxed) != 0; }
-  /// Debug traps, NMI, interrupts, in the manual's order (SDM 3A §6.9 table 6-2); wakes from HLT.
-  /// Returns true if control flow has changed.
+  /// Debug traps, NMI, interrupts, instruction breakpoints, in the manual's order (SDM 3A §6.9 table
+  /// 6-2); wakes from HLT. Returns true if control flow has changed.
+  ///
+  /// An engine calls it before an instruction whenever attention() is set. Where attention() is still
+  /// set afterwards (single-step, breakpoints, RF, an STI or MOV SS shadow, a kick), the engine runs
+  /// exactly one instruction and calls again; where state.activity isn't Running, it leaves.
   bool service_events();
   /// INTR. From the vCPU's thread only.
   void set_interrupt_line(bool asserted);
@@ -233,6 +240,7 @@ class Processor final : public CodeObserver {
   MemoryPort& memory_;
   Platform& platform_;
   const CpuidModel& model_;
+  HostUnit host_unit_{model_};
   CodeCacheClient* code_cache_ = nullptr;
   GuestException pending_exception_;
   std::atomic<u32> attention_{0};
