@@ -77,6 +77,10 @@ struct Instruction {
   u64 immediate2 = 0;
   u8 opcode = 0;         ///< last opcode byte, for families that share a handler
   std::array<u8, 15> bytes{};  ///< the encoding itself: for the host unit, dumps and messages
+  // The host unit's notes, made at first execution: its code for this instruction, and since which
+  // clearing of its code area that is valid (0: never).
+  mutable u32 host_generation = 0;
+  mutable const void* host_code = nullptr;
 };
 
 /// The mode that decoding depends on; part of every block key.

@@ -13,6 +13,7 @@
 
 #include "cpu/cpuid.h"
 #include "cpu/guest_fault.h"
+#include "cpu/host_unit/host_unit.h"
 #include "cpu/instruction.h"
 #include "cpu/memory_port.h"
 #include "cpu/platform.h"
@@ -54,6 +55,7 @@ class Processor final : public CodeObserver {
   MemoryPort& memory() { return memory_; }
   Platform& platform() { return platform_; }
   const CpuidModel& model() const { return model_; }
+  HostUnit& host_unit() { return host_unit_; }
 
   // --- Faults: raise() records the exception and returns what GuestResult and Completion take ---
   Faulted raise(Vector vector);                       ///< without error code
@@ -233,6 +235,7 @@ class Processor final : public CodeObserver {
   MemoryPort& memory_;
   Platform& platform_;
   const CpuidModel& model_;
+  HostUnit host_unit_{model_};
   CodeCacheClient* code_cache_ = nullptr;
   GuestException pending_exception_;
   std::atomic<u32> attention_{0};

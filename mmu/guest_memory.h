@@ -1,6 +1,6 @@
 // All memory that a guest may see as memory (RAM, ROM images, video memory) lives in one memfd, so
-// that any page of it can be mapped anywhere else in the process: the shadow MMU's windows are built
-// from it. Pages never touched cost nothing.
+// that any page of it can be mapped anywhere else in the process: the shadow MMU's windows are
+// built from it. Pages never touched cost nothing.
 #pragma once
 
 #include <span>
@@ -22,8 +22,8 @@ struct MemoryBlock {
 
 class GuestMemory {
  public:
-  /// Reserves a file of `capacity` bytes (rounded up to pages) and maps it. Fails with one clear line
-  /// when the host can't provide it.
+  /// Reserves a file of `capacity` bytes (rounded up to pages) and maps it. Fails with one clear
+  /// line when the host can't provide it.
   static Result<GuestMemory> create(u64 capacity);
   ~GuestMemory();
   GuestMemory(GuestMemory&& other) noexcept;

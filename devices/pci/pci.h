@@ -1,7 +1,7 @@
 // Conventional PCI: functions with a configuration space, and the bus that routes configuration
-// cycles and interrupt pins to them (PCI Local Bus Specification 3.0). The base class implements the
-// header (command, status, BAR sizing and mapping, ROM BAR, interrupt line/pin, capabilities list),
-// so that a device only states its identity and its registers.
+// cycles and interrupt pins to them (PCI Local Bus Specification 3.0). The base class implements
+// the header (command, status, BAR sizing and mapping, ROM BAR, interrupt line/pin, capabilities
+// list), so that a device only states its identity and its registers.
 #pragma once
 
 #include <array>
@@ -52,10 +52,17 @@ class PciFunction : public Device {
   /// The board connects this to the interrupt router with the line number of (slot, pin).
   IrqLine& interrupt() { return interrupt_; }
 
-  /// Resets the header; overrides call it first.
+  /// Clears every writable bit of the configuration space (so BARs are unmapped and decoding is
+  /// off) and lowers the interrupt; overrides call it first and then store their non-zero reset
+  /// values.
   void reset(ResetKind kind) override;
-  /// Serializes the header; overrides call it first. Restoring maps the BARs again.
+  /// Serializes the configuration space; overrides call it first. Restoring maps the BARs again.
   void serialize(StateArchive& archive) override;
+
+  /// Maps what the configuration space asks for and unmaps what it no longer asks for. The bus
+  /// calls it after every change, so that a range once refused for a conflict appears when the
+  /// conflict goes. Overrides with port ranges of their own (not BARs) call the base first.
+  virtual void refresh_mappings();
 
  protected:
   /// Declares BAR `index` (0-5) as `size` (a power of two) I/O ports or memory bytes. Mapped on the
@@ -73,8 +80,18 @@ class PciFunction : public Device {
   std::array<u8, 256>& config() { return config_; }
   /// Bits of `config()` that the guest may write; all of the device area is read-only by default.
   std::array<u8, 256>& write_mask() { return write_mask_; }
-  bool bus_master_enabled() const;
+  u16 command() const { return static_cast<u16>(config_[4] | config_[5] << 8); }
+  bool bus_master_enabled() const { return (command() & 4) != 0; }
+  bool io_space_enabled() const { return (command() & 1) != 0; }
+  bool memory_space_enabled() const { return (command() & 2) != 0; }
+  /// Drives the interrupt pin, subject to the Interrupt Disable bit of the command register, and
+  /// shows it in the status register (PCI 3.0 §6.2.2, §6.2.3).
+  void set_interrupt(bool asserted);
+  /// Little-endian access to `config()`, past the write masks: for reset values.
+  u32 config_value(u8 offset, unsigned size) const;
+  void set_config_value(u8 offset, u32 value, unsigned size);
   mmu::MemoryMap& memory() { return spaces_.memory; }
+  PortBus& ports() { return spaces_.ports; }
 
  private:
   enum class BarKind : u8 { None, Io, Mmio, Memory, Rom };
@@ -88,9 +105,13 @@ class PciFunction : public Device {
     std::optional<u64> mapped_at;
   };
   static constexpr unsigned kRomBar = 6;
-  void update_mappings();
+  Bar& declare_bar(unsigned index, BarKind kind, u64 size, std::string_view name);
+  void update_interrupt();
+  void map(Bar& bar, u64 address);
   void unmap(Bar& bar);
-  u64 decoded_address(unsigned index) const;
+  /// Where the configuration space puts the BAR now; nothing while it isn't decoded.
+  std::optional<u64> decoded_address(unsigned index) const;
+  bool memory_range_is_free(u64 first, u64 length);
 
   PciIdentity identity_;
   PciAddressSpaces spaces_;
@@ -98,9 +119,10 @@ class PciFunction : public Device {
   std::array<u8, 256> write_mask_{};
   std::array<Bar, 7> bars_;
   IrqLine interrupt_;
+  bool interrupt_asserted_ = false;
 };
 
-/// Bus 0: 32 slots of 8 functions, and configuration mechanism #1 at ports CF8h-CFFh.
+/// Bus 0: 32 slots of 8 functions. The processor reaches it through ConfigurationPorts.
 class PciBus {
  public:
   /// Puts a function at (slot, function); the place must be free.
@@ -109,6 +131,10 @@ class PciBus {
 
   u32 config_read(u8 bus, u8 device_function, u8 offset, unsigned size);
   void config_write(u8 bus, u8 device_function, u8 offset, u32 value, unsigned size);
+
+  /// Gives every function another chance to map its ranges. The machine calls it when all functions
+  /// have been restored from a snapshot, because they may have been in each other's way until then.
+  void refresh_mappings();
 
  private:
   std::array<PciFunction*, 256> functions_{};

@@ -1,0 +1,62 @@
+#include "mmu/processor_memory.h"
+
+namespace ringshift::mmu {
+
+ProcessorMemory::ProcessorMemory(MemoryMap& map, PagingModel model) : map_(map), model_(model) {
+  map_.observe_remaps(*this);
+}
+
+ProcessorMemory::~ProcessorMemory() {
+  map_.ignore_remaps(*this);
+  map_.forget(*this);
+}
+
+void ProcessorMemory::set_a20(bool enabled) {
+  const u64 mask = enabled ? kA20Enabled : kA20Disabled;
+  if (mask == a20_mask_) return;
+  a20_mask_ = mask;
+  on_remapped();
+}
+
+cpu::TranslateResult ProcessorMemory::translate(const cpu::PagingContext& context,
+                                                LinearAddress linear, cpu::PageAccess access) {
+  return walk_page_tables(context, linear, access, model_, *this);
+}
+
+u64 ProcessorMemory::read_physical(PhysicalAddress address, unsigned size) {
+  return map_.read_value(mask_a20(address), size);
+}
+
+void ProcessorMemory::write_physical(PhysicalAddress address, u64 value, unsigned size) {
+  map_.write_value(mask_a20(address), value, size);
+}
+
+cpu::HostPage ProcessorMemory::host_page(PhysicalAddress page) {
+  return map_.host_page(mask_a20(page));
+}
+
+void ProcessorMemory::watch_code(PhysicalAddress page) {
+  map_.watch(mask_a20(page), *this);
+}
+void ProcessorMemory::unwatch_code(PhysicalAddress page) {
+  map_.unwatch(mask_a20(page), *this);
+}
+
+void ProcessorMemory::on_watched_write(PhysicalAddress address, u64 length) {
+  if (observer_ != nullptr) observer_->on_code_write(address, length);
+}
+
+void ProcessorMemory::on_remapped() {
+  if (observer_ != nullptr) observer_->on_memory_remapped();
+}
+
+u64 ProcessorMemory::read_entry(PhysicalAddress address, unsigned size) {
+  return map_.read_value(mask_a20(address), size);
+}
+
+bool ProcessorMemory::compare_exchange_entry(PhysicalAddress address, u64 expected, u64 desired,
+                                             unsigned size) {
+  return map_.compare_exchange(mask_a20(address), expected, desired, size);
+}
+
+}  // namespace ringshift::mmu

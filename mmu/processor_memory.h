@@ -1,0 +1,57 @@
+// The processor's view of the machine's memory: the physical map behind the A20 gate, with page
+// translation. It joins two worlds that don't know each other: cpu/ asks through MemoryPort, the
+// map tells of writes to watched pages and of remapping, and the processor hears of it as
+// CodeObserver.
+#pragma once
+
+#include "cpu/memory_port.h"
+#include "mmu/memory_map.h"
+#include "mmu/page_walker.h"
+
+namespace ringshift::mmu {
+
+class ProcessorMemory final : public cpu::MemoryPort,
+                              private WriteObserver,
+                              private RemapObserver,
+                              private TableMemory {
+ public:
+  explicit ProcessorMemory(MemoryMap& map, PagingModel model = {});
+  ~ProcessorMemory() override;
+  ProcessorMemory(const ProcessorMemory&) = delete;
+  ProcessorMemory& operator=(const ProcessorMemory&) = delete;
+
+  /// Who hears of writes to watched code and of remapping; the processor, once it exists.
+  void set_observer(cpu::CodeObserver* observer) { observer_ = observer; }
+  /// The A20 gate: disabled, address bit 20 is always 0. A change counts as a remapping.
+  void set_a20(bool enabled);
+  bool a20() const { return a20_mask_ == kA20Enabled; }
+
+  // MemoryPort. All addresses pass the A20 gate, here if not before.
+  cpu::TranslateResult translate(const cpu::PagingContext& context, LinearAddress linear,
+                                 cpu::PageAccess access) override;
+  u64 read_physical(PhysicalAddress address, unsigned size) override;
+  void write_physical(PhysicalAddress address, u64 value, unsigned size) override;
+  PhysicalAddress mask_a20(PhysicalAddress address) const override {
+    return {address.value & a20_mask_};
+  }
+  cpu::HostPage host_page(PhysicalAddress page) override;
+  void watch_code(PhysicalAddress page) override;
+  void unwatch_code(PhysicalAddress page) override;
+
+ private:
+  static constexpr u64 kA20Enabled = ~u64{0};
+  static constexpr u64 kA20Disabled = ~(u64{1} << 20);
+
+  void on_watched_write(PhysicalAddress address, u64 length) override;
+  void on_remapped() override;
+  u64 read_entry(PhysicalAddress address, unsigned size) override;
+  bool compare_exchange_entry(PhysicalAddress address, u64 expected, u64 desired,
+                              unsigned size) override;
+
+  MemoryMap& map_;
+  PagingModel model_;
+  cpu::CodeObserver* observer_ = nullptr;
+  u64 a20_mask_ = kA20Enabled;
+};
+
+}  // namespace ringshift::mmu

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Installs what building and testing need from the distribution. Sourced or run by demo.sh and test.sh.
+#   packages.sh build        to build and run
+#   packages.sh build test   and to run all tests
+set -euo pipefail
+
+build=(
+  g++ cmake ninja-build nasm pkg-config
+  libzydis-dev libasmjit-dev libsdl2-dev zlib1g-dev libpng-dev libcli11-dev nlohmann-json3-dev
+  libre2-dev seabios
+)
+# The guests: downloaded, unpacked and turned into an initramfs or a disk.
+guests=(ca-certificates curl dpkg cpio gzip xz-utils kmod e2fsprogs)
+test=(catch2 clang-format-14 acpica-tools xvfb xauth xdotool libbenchmark-dev gcc-multilib)
+
+wanted=()
+for group in "$@"; do
+  case "$group" in
+    build) wanted+=("${build[@]}") ;;
+    guests) wanted+=("${guests[@]}") ;;
+    test) wanted+=("${test[@]}") ;;
+    *) echo "packages.sh: unknown group '$group'" >&2; exit 2 ;;
+  esac
+done
+
+missing=()
+for package in "${wanted[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
+    missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { echo "packages.sh: needs root or sudo to install: ${missing[*]}" >&2; exit 3; }
+  as_root=(sudo)
+fi
+echo "Installing: ${missing[*]}"
+"${as_root[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends \
+  "${missing[@]}" >/dev/null
