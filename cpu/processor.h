@@ -37,6 +37,7 @@ enum class TaskSwitchSource : u8 { Jump, Call, Interrupt, Iret };
 class CodeCacheClient {
  public:
   virtual ~CodeCacheClient() = default;
+  /// `length` bytes within one page; more than a page means that any code may have become other code.
   virtual void code_written(PhysicalAddress address, u64 length) = 0;
   /// The linear-to-physical mapping may have changed (CR3, INVLPG, paging bits).
   virtual void translations_changed() = 0;
@@ -227,6 +228,7 @@ class Processor final : public CodeObserver {
 
   u64 exceptions_delivered = 0;
   u64 interrupts_delivered = 0;
+  u64 string_iterations = 0;  ///< of REP instructions, beyond the first
 
  private:
   static constexpr u32 kKick = 1, kInterrupt = 2, kNmi = 4, kDebug = 8, kShadow = 16, kActivity = 32;

@@ -1,10 +1,10 @@
 // JMP, CALL and RET between segments and levels: SDM 2A JMP, CALL, RET; SDM 3A §5.8.
-#include "tests/unit/cpu/test_machine.h"
+#include "tests/unit/cpu/system_machine.h"
 
 using namespace ringshift;
 using namespace ringshift::cpu;
 using namespace ringshift::cpu::test;
-using M = TestMachine;
+using M = SystemMachine;
 
 namespace {
 
@@ -200,7 +200,7 @@ TEST_CASE("a page fault on the inner stack leaves the caller as it was") {
   M m(3);
   m.set_gdt(M::kFree, gate_descriptor(SystemType::CallGate32, M::kCode0, 0, 3));
   m.turn_paging_on();
-  m.memory.pages[(M::kStack0 - 4) >> 12] = TestMemory::Page::Absent;
+  m.memory.pages[(M::kStack0 - 4) >> 12] = SystemMemory::Page::Absent;
   m.processor.flush_tlb(true);
   REQUIRE(call(m, M::kFree, 0).faulted());
   CHECK(m.faulted_vector() == Vector::PageFault);

@@ -1,10 +1,10 @@
 // Delivery through the IDT and the real-mode vector table, double and triple faults: SDM 3A chapter 6.
-#include "tests/unit/cpu/test_machine.h"
+#include "tests/unit/cpu/system_machine.h"
 
 using namespace ringshift;
 using namespace ringshift::cpu;
 using namespace ringshift::cpu::test;
-using M = TestMachine;
+using M = SystemMachine;
 
 namespace {
 
@@ -178,7 +178,7 @@ TEST_CASE("a page fault while delivering is a page fault with CR2") {
   m.poke<u16>(M::kTss2 + 0x4C, M::kCode0);
   m.turn_paging_on();
   m.poke<u32>(M::kTss2 + 0x1C, 0x5000);
-  m.memory.pages[(M::kStack0 - 4) >> 12] = TestMemory::Page::Absent;
+  m.memory.pages[(M::kStack0 - 4) >> 12] = SystemMemory::Page::Absent;
   m.processor.flush_tlb(true);
   m.processor.deliver_interrupt(0x20);
   CHECK(m.state.cr2 == M::kStack0 - 4);
@@ -224,7 +224,7 @@ TEST_CASE("page fault during a contributory fault is delivered serially") {
   m.state.gdtr.base = 0x100FA0;  // entry 60h lies in the next page
   for (u32 at = 0; at < 0x60; ++at) m.poke<u8>(0x100FA0 + at, m.peek<u8>(M::kGdt + at));
   m.turn_paging_on();
-  m.memory.pages[0x101] = TestMemory::Page::Absent;
+  m.memory.pages[0x101] = SystemMemory::Page::Absent;
   m.processor.flush_tlb(true);
   m.processor.deliver_exception(exception(Vector::GeneralProtection, 0));
   CHECK(m.state.rip == M::kHandler);

@@ -1,10 +1,10 @@
 // IRET in protected mode, flag rules, SYSENTER and SYSEXIT. SDM 2A IRET, SDM 2B SYSENTER, SYSEXIT.
-#include "tests/unit/cpu/test_machine.h"
+#include "tests/unit/cpu/system_machine.h"
 
 using namespace ringshift;
 using namespace ringshift::cpu;
 using namespace ringshift::cpu::test;
-using M = TestMachine;
+using M = SystemMachine;
 
 namespace {
 

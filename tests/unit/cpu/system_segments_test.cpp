@@ -1,10 +1,10 @@
 // Segment loads and inquiries: SDM 2B MOV, 2A LLDT, LTR, LAR, LSL, 2D VERR; SDM 3A §5.6.
-#include "tests/unit/cpu/test_machine.h"
+#include "tests/unit/cpu/system_machine.h"
 
 using namespace ringshift;
 using namespace ringshift::cpu;
 using namespace ringshift::cpu::test;
-using M = TestMachine;
+using M = SystemMachine;
 
 TEST_CASE("a data segment load fills the hidden part and sets the accessed bit") {
   M m;
@@ -112,7 +112,7 @@ TEST_CASE("SS loads demand writable data of exactly the current level") {
 TEST_CASE("the accessed bit is written through paging") {
   M m;
   m.turn_paging_on();
-  m.memory.pages[M::kGdt >> 12] = TestMemory::Page::ReadOnly;
+  m.memory.pages[M::kGdt >> 12] = SystemMemory::Page::ReadOnly;
   m.processor.flush_tlb(true);
   REQUIRE(m.processor.load_segment(SegmentName::ES, M::kData3).faulted());
   CHECK(m.faulted_vector() == Vector::PageFault);

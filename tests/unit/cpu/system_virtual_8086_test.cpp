@@ -1,10 +1,10 @@
 // Virtual-8086 mode: entry, exit, VME and its redirection bitmap. SDM 3A chapter 20.
-#include "tests/unit/cpu/test_machine.h"
+#include "tests/unit/cpu/system_machine.h"
 
 using namespace ringshift;
 using namespace ringshift::cpu;
 using namespace ringshift::cpu::test;
-using M = TestMachine;
+using M = SystemMachine;
 
 namespace {
 

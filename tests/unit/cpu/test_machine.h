@@ -1,278 +1,234 @@
-// A processor with flat in-memory tables, for tests of what the system manual describes: descriptor
-// tables, gates and task segments are built by hand, and members of Processor are called directly.
+// A processor with flat memory and scripted ports, for tests of single instructions: the smallest
+// machine that the engine can run on.
 #pragma once
 
-#include <cstring>
+#include <deque>
+#include <initializer_list>
 #include <map>
+#include <set>
+#include <string_view>
 #include <vector>
 
-#include <catch2/catch.hpp>
-
-#include "cpu/descriptor.h"
+#include "cpu/interpreter/interpreter.h"
 #include "cpu/processor.h"
 
-namespace ringshift::cpu::test {
+namespace ringshift::cpu {
 
-/// Two MiB of RAM, identity-mapped when paging is on, except for pages with rights of their own.
+/// 2 MiB of RAM at zero, a device page at kDevice that logs, nothing elsewhere. With paging on, pages
+/// are what the test has put into `pages`.
 class TestMemory final : public MemoryPort {
  public:
-  static constexpr u64 kSize = u64{2} << 20;
-  enum class Page : u8 { Absent, ReadOnly };
+  static constexpr u64 kRam = 0x200000;
+  static constexpr u64 kDevice = 0xF000'0000;
+
+  struct Page {
+    u64 frame = 0;
+    bool writable = true;
+    bool user = true;
+  };
+  struct DeviceAccess {
+    u64 offset;
+    u64 value;
+    unsigned size;
+    bool write;
+  };
+
+  std::vector<u8> ram = std::vector<u8>(kRam);
+  std::map<u64, Page> pages;  ///< by linear page address
+  std::set<u64> watched;
+  std::vector<DeviceAccess> device_log;
+  u64 device_value = 0;
+  CodeObserver* observer = nullptr;
+  unsigned watch_calls = 0;
 
   TranslateResult translate(const PagingContext& context, LinearAddress linear,
                             PageAccess access) override {
-    const auto page = pages.find(linear.page_number());
-    const bool writes = access.type == AccessType::Write;
-    const u32 user = access.privilege == Privilege::User ? 4 : 0;
-    last_context = context;
-    if (page != pages.end()) {
-      if (page->second == Page::Absent) return PageFault{(writes ? 2U : 0U) | user};
-      if (writes) return PageFault{3 | user};
-    }
+    const auto page = pages.find(linear.page().value);
+    const bool write = access.type == AccessType::Write;
+    const bool user = access.privilege == Privilege::User;
+    const u32 code = (write ? 2U : 0U) | (user ? 4U : 0U);
+    if (page == pages.end()) return PageFault{code};
+    const bool write_allowed = page->second.writable || (!user && !context.write_protect);
+    if ((user && !page->second.user) || (write && !write_allowed)) return PageFault{code | 1};
     Translation translation;
-    translation.address = {linear.value};
+    translation.address = {page->second.frame + linear.page_offset()};
     translation.readable = translation.executable = true;
-    translation.writable = page == pages.end();
+    translation.writable = write_allowed;
     return translation;
   }
   u64 read_physical(PhysicalAddress address, unsigned size) override {
+    if (address.page().value == kDevice) {
+      device_log.push_back({address.page_offset(), 0, size, false});
+      return device_value;
+    }
     u64 value = 0;
-    if (address.value + size <= kSize) std::memcpy(&value, bytes.data() + address.value, size);
+    for (unsigned i = 0; i < size; ++i) {
+      const u64 at = address.value + i;
+      value |= u64{at < kRam ? ram[at] : u8{0xFF}} << (8 * i);
+    }
     return value;
   }
   void write_physical(PhysicalAddress address, u64 value, unsigned size) override {
-    if (address.value + size <= kSize) std::memcpy(bytes.data() + address.value, &value, size);
+    if (address.page().value == kDevice) {
+      device_log.push_back({address.page_offset(), value, size, true});
+      return;
+    }
+    if (watched.contains(address.page().value)) observer->on_code_write(address, size);
+    for (unsigned i = 0; i < size; ++i) {
+      if (address.value + i < kRam) ram[address.value + i] = static_cast<u8>(value >> (8 * i));
+    }
   }
   PhysicalAddress mask_a20(PhysicalAddress address) const override { return address; }
   HostPage host_page(PhysicalAddress page) override {
-    if (page.value >= kSize) return {};
-    u8* host = bytes.data() + page.page().value;
-    return {host, host};
+    if (page.value + kPageSize > kRam) return {};
+    u8* host = ram.data() + page.value;
+    return {host, watched.contains(page.value) ? nullptr : host};
   }
-  void watch_code(PhysicalAddress) override {}
-  void unwatch_code(PhysicalAddress) override {}
-
-  std::vector<u8> bytes = std::vector<u8>(kSize);
-  std::map<u64, Page> pages;
-  PagingContext last_context;
+  void watch_code(PhysicalAddress page) override {
+    watched.insert(page.value);
+    ++watch_calls;
+  }
+  void unwatch_code(PhysicalAddress page) override { watched.erase(page.value); }
 };
 
 class TestPlatform final : public Platform {
  public:
-  u32 read_port(u16, unsigned) override { return 0; }
-  void write_port(u16, u32, unsigned) override {}
-  u8 acknowledge_interrupt() override {
-    ++acknowledged;
-    return interrupt_vector;
-  }
-  void set_ferr(bool) override {}
-  u64 time_stamp() override { return now; }
-  bool deadline_due() override { return false; }
-  bool read_apic_msr(u32 index, u64& value) override {
-    value = apic_base;
-    return index == 0x1B;
-  }
-  bool write_apic_msr(u32 index, u64 value) override {
-    if (index != 0x1B) return false;
-    apic_base = value;
-    return true;
-  }
-
+  struct PortAccess {
+    u16 port;
+    u32 value;
+    unsigned size;
+    bool write;
+  };
+  std::vector<PortAccess> log;
+  std::deque<u32> input;  ///< what port reads return, in turn
   u8 interrupt_vector = 0x20;
-  unsigned acknowledged = 0;
-  u64 now = 1000;
-  u64 apic_base = 0xFEE00900;
-};
+  u64 ticks = 0;
+  bool due = false;
 
-/// A model with every feature, whatever the host has.
-inline CpuidModel full_model() {
-  CpuidModel model;
-  model.features.set();
-  model.family_model_stepping = 0x000106CA;
-  model.brand = "Test Processor";
-  model.tsc_khz = 2'100'000;
-  model.crystal_hz = 100'000'000;
-  return model;
-}
-
-// --- Descriptors ---
-
-/// Type values of the SDM's table 3-1.
-inline constexpr u8 kData = 0, kDataWritable = 2, kDataExpandDown = 6, kCode = 8, kCodeReadable = 10,
-                    kConforming = 14;
-
-struct SegmentFields {
-  u64 base = 0;
-  u32 limit = 0xFFFFF;  ///< the field itself
-  u8 type = kDataWritable;
-  u8 dpl = 0;
-  bool present = true;
-  bool big = true;
-  bool granular = true;
-  bool code_or_data = true;
-};
-
-inline u64 encode(const SegmentFields& fields) {
-  return (u64{fields.limit} & 0xFFFF) | (fields.base & 0xFFFFFF) << 16 | u64{fields.type} << 40 |
-         u64{fields.code_or_data} << 44 | u64{fields.dpl} << 45 | u64{fields.present} << 47 |
-         u64{fields.limit >> 16 & 0xF} << 48 | u64{fields.big} << 54 | u64{fields.granular} << 55 |
-         (fields.base >> 24 & 0xFF) << 56;
-}
-
-inline u64 code_descriptor(u8 dpl, u8 type = kCodeReadable) {
-  SegmentFields fields;
-  fields.type = type;
-  fields.dpl = dpl;
-  return encode(fields);
-}
-
-inline u64 data_descriptor(u8 dpl, u8 type = kDataWritable) {
-  SegmentFields fields;
-  fields.type = type;
-  fields.dpl = dpl;
-  return encode(fields);
-}
-
-inline u64 system_descriptor(SystemType type, u64 base, u32 limit, u8 dpl = 0) {
-  SegmentFields fields;
-  fields.base = base;
-  fields.limit = limit;
-  fields.type = static_cast<u8>(type);
-  fields.dpl = dpl;
-  fields.code_or_data = fields.big = fields.granular = false;
-  return encode(fields);
-}
-
-inline u64 gate_descriptor(SystemType type, u16 selector, u32 offset, u8 dpl = 0,
-                           u8 parameters = 0) {
-  return (u64{offset} & 0xFFFF) | u64{selector} << 16 | u64{parameters} << 32 |
-         u64{static_cast<u8>(type)} << 40 | u64{dpl} << 45 | u64{1} << 47 |
-         (u64{offset} >> 16) << 48;
-}
-
-inline constexpr u64 kNotPresent = ~(u64{1} << 47);
-
-// --- The machine ---
-
-struct TestMachine {
-  static constexpr u32 kGdt = 0x1000, kLdt = 0x2000, kIdt = 0x3000, kTss = 0x4000, kTss2 = 0x5000,
-                       kTss16 = 0x6000, kLdt2 = 0x7000;
-  static constexpr u32 kStack0 = 0x10000, kStack3 = 0x20000, kCode = 0x30000, kHandler = 0x40000;
-
-  // The GDT that every protected-mode test starts from.
-  static constexpr u16 kCode0 = 0x08, kData0 = 0x10, kCode3 = 0x1B, kData3 = 0x23, kTssSelector = 0x28,
-                       kTss2Selector = 0x30, kTss16Selector = 0x38, kLdtSelector = 0x40,
-                       kConforming0 = 0x48, kCode1 = 0x51, kData1 = 0x59, kFree = 0x60, kFree2 = 0x68,
-                       kFree3 = 0x70;
-  static constexpr u16 kGdtLimit = 0x7F;
-
-  CpuidModel model = full_model();
-  TestMemory memory;
-  TestPlatform platform;
-  Processor processor{memory, platform, model};
-  State& state = processor.state;
-
-  template <typename T>
-  T peek(u64 address) const {
-    T value;
-    std::memcpy(&value, memory.bytes.data() + address, sizeof value);
+  u32 read_port(u16 port, unsigned size) override {
+    u32 value = ~0U;
+    if (!input.empty()) {
+      value = input.front();
+      input.pop_front();
+    }
+    log.push_back({port, value, size, false});
     return value;
   }
-  template <typename T>
-  void poke(u64 address, T value) {
-    std::memcpy(memory.bytes.data() + address, &value, sizeof value);
+  void write_port(u16 port, u32 value, unsigned size) override {
+    log.push_back({port, value, size, true});
   }
-  void set_gdt(u16 selector, u64 descriptor) { poke<u64>(kGdt + (selector & 0xFFF8U), descriptor); }
-  u64 gdt(u16 selector) const { return peek<u64>(kGdt + (selector & 0xFFF8U)); }
-  void set_idt(u8 vector, u64 gate) { poke<u64>(kIdt + vector * 8U, gate); }
-  SegmentRegister& segment(SegmentName name) { return state.segment(name); }
-  u16 selector(SegmentName name) const { return state.segment(name).selector; }
-
-  /// Protected mode at `cpl` with the tables above, an LDT, and a 32-bit TSS with stacks.
-  explicit TestMachine(u8 cpl = 0) {
-    set_gdt(kCode0, code_descriptor(0));
-    set_gdt(kData0, data_descriptor(0));
-    set_gdt(kCode3, code_descriptor(3));
-    set_gdt(kData3, data_descriptor(3));
-    set_gdt(kTssSelector, system_descriptor(SystemType::BusyTss32, kTss, 0x2100));
-    set_gdt(kTss2Selector, system_descriptor(SystemType::AvailableTss32, kTss2, 0x67));
-    set_gdt(kTss16Selector, system_descriptor(SystemType::AvailableTss16, kTss16, 0x2B));
-    set_gdt(kLdtSelector, system_descriptor(SystemType::Ldt, kLdt, 0x1F));
-    set_gdt(kConforming0, code_descriptor(0, kConforming));
-    set_gdt(kCode1, code_descriptor(1));
-    set_gdt(kData1, data_descriptor(1));
-    state.gdtr = {kGdt, kGdtLimit};
-    state.idtr = {kIdt, 0x7FF};
-    state.cr0 = cr0::PE | cr0::ET | cr0::NE;
-    state.ldtr = Descriptor{gdt(kLdtSelector), 0}.segment(kLdtSelector);
-    state.tr = Descriptor{gdt(kTssSelector), 0}.segment(kTssSelector);
-    poke<u32>(kTss + 4, kStack0);
-    poke<u16>(kTss + 8, kData0);
-    poke<u32>(kTss + 12, kStack0);
-    poke<u16>(kTss + 16, kData1);
-    poke<u16>(kTss + 0x66, 0x88);  // I/O map; the redirection map is at 68h
-    enter(cpl);
-    state.rip = kCode;
-    processor.flush_tlb(true);
-    processor.update_attention();
-  }
-
-  /// Flat segments of level 0, 1 or 3.
-  void enter(u8 cpl) {
-    const u16 code = cpl == 3 ? kCode3 : cpl == 1 ? kCode1 : kCode0;
-    const u16 data = cpl == 3 ? kData3 : cpl == 1 ? kData1 : kData0;
-    state.cpl = cpl;
-    segment(SegmentName::CS) = Descriptor{gdt(code), 0}.segment(code);
-    segment(SegmentName::SS) = Descriptor{gdt(data), 0}.segment(data);
-    segment(SegmentName::DS) = segment(SegmentName::ES) = segment(SegmentName::SS);
-    segment(SegmentName::FS) = segment(SegmentName::GS) = null_segment(0);
-    state.gpr[Rsp] = cpl == 3 ? kStack3 : kStack0;
-  }
-
-  /// Virtual-8086 mode: CS 3000h, SS 2000h, DS 1111h, ES 2222h, FS 3333h, GS 4444h.
-  void enter_virtual_8086(unsigned iopl) {
-    state.rflags = eflags::Fixed | eflags::VM | eflags::IF | u64{iopl} << 12;
-    state.cpl = 3;
-    segment(SegmentName::CS) = virtual_8086_segment(0x3000);
-    segment(SegmentName::SS) = virtual_8086_segment(0x2000);
-    segment(SegmentName::DS) = virtual_8086_segment(0x1111);
-    segment(SegmentName::ES) = virtual_8086_segment(0x2222);
-    segment(SegmentName::FS) = virtual_8086_segment(0x3333);
-    segment(SegmentName::GS) = virtual_8086_segment(0x4444);
-    state.rip = 0x100;
-    state.gpr[Rsp] = 0x1000;
-  }
-
-  /// Real-address mode with all segments at `selector`.
-  void enter_real(u16 selector_value) {
-    processor.reset();
-    state.idtr = {0, 0x3FF};
-    for (SegmentRegister& each : state.segments) {
-      each.selector = selector_value;
-      each.base = u64{selector_value} << 4;
-    }
-    state.rip = 0x100;
-    state.gpr[Rsp] = 0x1000;
-  }
-
-  void turn_paging_on() {
-    state.cr0 |= cr0::PG | cr0::WP;
-    processor.flush_tlb(true);
-  }
-
-  Vector faulted_vector() const { return processor.pending_exception().vector; }
-  u32 faulted_code() const { return processor.pending_exception().error_code; }
+  u8 acknowledge_interrupt() override { return interrupt_vector; }
+  void set_ferr(bool) override {}
+  u64 time_stamp() override { return ticks; }
+  bool deadline_due() override { return due; }
+  bool read_apic_msr(u32, u64&) override { return false; }
+  bool write_apic_msr(u32, u64) override { return false; }
 };
 
-/// Requires that a call faulted with exactly this vector and error code.
-#define REQUIRE_FAULT(machine, call, vector_, code_)              \
-  do {                                                            \
-    REQUIRE((call).faulted());                                    \
-    REQUIRE((machine).faulted_vector() == Vector::vector_);       \
-    REQUIRE((machine).processor.pending_exception().has_error_code); \
-    REQUIRE((machine).faulted_code() == u32{code_});              \
-  } while (false)
+/// Everything wired up; in flat 32-bit protected mode at CPL 0 unless told otherwise.
+struct TestMachine {
+  static constexpr u64 kCode = 0x1000;
+  static constexpr u64 kData = 0x8000;
+  static constexpr u64 kStack = 0x7000;
+  static constexpr u64 kHandler = 0x2000;  ///< entry of each vector's handler: kHandler + 16 * vector
+  static constexpr u64 kIdt = 0x3000;
+  static constexpr u64 kGdt = 0x4000;
 
-#define REQUIRE_OK(call) REQUIRE_FALSE((call).faulted())
+  TestMemory memory;
+  TestPlatform platform;
+  CpuidModel model;
+  Processor processor;
+  Interpreter interpreter;
+  State& state;
 
-}  // namespace ringshift::cpu::test
+  explicit TestMachine(CpuidModel cpuid = CpuidModel::from_host())
+      : model(cpuid), processor(memory, platform, model), interpreter(processor),
+        state(processor.state) {
+    memory.observer = &processor;
+    protected_mode();
+  }
+
+  /// Flat segments, a GDT with them (08h code, 10h data), an IDT of interrupt gates.
+  void protected_mode() {
+    state.cr0 |= cr0::PE;
+    put<u64>(kGdt + 8, 0x00CF'9B00'0000'FFFF);
+    put<u64>(kGdt + 16, 0x00CF'9300'0000'FFFF);
+    put<u64>(kGdt + 24, 0x008F'9300'0000'FFFF);  // 18h: 4 GiB data with a 16-bit stack pointer
+    state.gdtr = {kGdt, 0xFFF};
+    for (unsigned vector = 0; vector < 256; ++vector) {
+      const u64 entry = kHandler + 16 * vector;
+      put<u64>(kIdt + 8 * vector,
+               (entry & 0xFFFF) | (u64{0x08} << 16) | (u64{0x8E00} << 32) | ((entry >> 16) << 48));
+    }
+    state.idtr = {kIdt, 0x7FF};
+    for (SegmentRegister& segment : state.segments) {
+      segment = SegmentRegister{};
+      segment.selector = 0x10;
+      segment.limit = 0xFFFF'FFFF;
+      segment.type = 3;
+      segment.code_or_data = segment.present = segment.big = segment.granular = true;
+    }
+    SegmentRegister& cs = state.segment(SegmentName::CS);
+    cs.selector = 0x08;
+    cs.type = 11;
+    state.rip = kCode;
+    state.gpr[Rsp] = kStack;
+  }
+  void real_mode() {
+    state.cr0 &= ~cr0::PE;
+    for (SegmentRegister& segment : state.segments) {
+      segment = SegmentRegister{};
+      segment.limit = 0xFFFF;
+      segment.type = 3;
+      segment.code_or_data = segment.present = true;
+    }
+    state.idtr = {0, 0x3FF};
+  }
+  void user_mode() {
+    state.cpl = 3;
+    for (SegmentRegister& segment : state.segments) segment.dpl = 3;
+  }
+  void paging() { state.cr0 |= cr0::PG | cr0::WP; }
+  /// Identity-maps RAM.
+  void map_all() {
+    for (u64 page = 0; page < TestMemory::kRam; page += kPageSize) memory.pages[page] = {page};
+    paging();
+  }
+
+  void load(u64 at, std::initializer_list<unsigned> bytes) {
+    for (const unsigned byte : bytes) memory.ram[at++] = static_cast<u8>(byte);
+  }
+  /// Puts code at kCode and points RIP at it.
+  void code(std::initializer_list<unsigned> bytes) {
+    load(kCode, bytes);
+    processor.on_code_write({kCode}, 64);
+    state.rip = kCode;
+  }
+  /// Code of one instruction, executed.
+  void run(std::initializer_list<unsigned> bytes) {
+    code(bytes);
+    interpreter.run_one();
+  }
+  void steps(unsigned count) {
+    while (count-- != 0) interpreter.run_one();
+  }
+  template <typename T>
+  void put(u64 at, T value) {
+    std::memcpy(memory.ram.data() + at, &value, sizeof value);
+  }
+  template <typename T>
+  T get(u64 at) const {
+    T value;
+    std::memcpy(&value, memory.ram.data() + at, sizeof value);
+    return value;
+  }
+  u32 eax() const { return static_cast<u32>(state.gpr[Rax]); }
+  u64 flags() const { return state.rflags & eflags::Arithmetic; }
+  /// The vector whose handler RIP stands at, or -1.
+  int vector() const {
+    if (state.rip < kHandler || state.rip >= kHandler + 0x1000) return -1;
+    return static_cast<int>((state.rip - kHandler) / 16);
+  }
+};
+
+}  // namespace ringshift::cpu
