@@ -227,6 +227,7 @@ class Processor final : public CodeObserver {
 
   u64 exceptions_delivered = 0;
   u64 interrupts_delivered = 0;
+  u64 string_iterations = 0;  ///< of REP instructions, beyond the first
 
  private:
   static constexpr u32 kKick = 1, kInterrupt = 2, kNmi = 4, kDebug = 8, kShadow = 16, kActivity = 32;
