@@ -133,7 +133,8 @@ TEST_CASE("Interpreter: single-step traps after each instruction") {
 TEST_CASE("Interpreter: instruction breakpoints and RF") {
   TestMachine machine;
   machine.code({0x40, 0x40, 0x40, 0xF4});
-  machine.load(TestMachine::kHandler + 16, {0xCF});  // iret
+  // An instruction breakpoint pushes RF clear: the handler sets it. or byte [esp+10], 1; iret
+  machine.load(TestMachine::kHandler + 16, {0x80, 0x4C, 0x24, 0x0A, 0x01, 0xCF});
   machine.state.dr[0] = TestMachine::kCode + 1;
   REQUIRE_FALSE(machine.processor.write_dr(7, 1).faulted());
   CHECK(machine.interpreter.run() == Exit::Halt);
