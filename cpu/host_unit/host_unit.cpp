@@ -91,7 +91,6 @@ Thunk describe_simd(const Instruction& instruction, const Encoding& encoding, u1
   Thunk thunk;
   thunk.traits = traits;
   thunk.vex = encoding.form == EncodingForm::Vex;
-  thunk.uses_xmm = has_operand(instruction, OperandKind::Xmm);
   thunk.uses_mmx = has_operand(instruction, OperandKind::Mmx);
   for (unsigned i = 0; i < instruction.operand_count; ++i) {
     const Operand& operand = instruction.operands[i];

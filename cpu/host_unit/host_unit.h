@@ -29,6 +29,7 @@ enum SimdTrait : u16 {
   kImplicitXmm0 = 1 << 4,     ///< reads or writes XMM0 without naming it
   kExplicitLengths = 1 << 5,  ///< PCMPESTRx: reads EAX and EDX
   kWritesIndex = 1 << 6,      ///< PCMPxSTRI: writes ECX
+  kMmxOnly = 1 << 7,          ///< no XMM register takes part: CR4.OSFXSR doesn't matter
 };
 
 /// Host code for one form, and what the interpreter has to do around it.
@@ -49,7 +50,6 @@ struct Thunk {
   u8 memory_size = 0;     ///< bytes
   u8 alignment_mask = 0;  ///< linear address bits that must be clear
   bool vex = false;
-  bool uses_xmm = false;
   bool uses_mmx = false;  ///< turns the x87 stack into the MMX register file
   u8 mmx_destination = kNoRegister;
   u8 gpr_source = kNoRegister;

@@ -1,4 +1,4 @@
-// Near JMP Jcc LOOPcc JECXZ CALL RET; far JMP CALL RET IRET; INT n INT3 INT1 INTO BOUND. A target is
+// Near JMP Jcc LOOPcc JECXZ CALL RET; far JMP CALL RET; INT n INT3 INT1 INTO BOUND. A target is
 // checked against CS's limit before anything changes. SDM 2.
 #include "cpu/interpreter/binders.h"
 #include "cpu/interpreter/handler.h"
@@ -117,11 +117,6 @@ Completion return_far(Processor& processor, const Instruction& instruction) {
   return Completion::Branch;
 }
 
-Completion return_from_interrupt(Processor& processor, const Instruction& instruction) {
-  TRY_OR_FAULT(processor.interrupt_return(instruction.operand_size));
-  return Completion::Branch;
-}
-
 Completion interrupt(Processor& processor, u8 vector, InterruptSource source,
                      const Instruction& instruction) {
   TRY_OR_FAULT(processor.software_interrupt(vector, source, next_rip(processor, instruction)));
@@ -133,7 +128,7 @@ Completion interrupt_n(Processor& processor, const Instruction& instruction) {
                    instruction);
 }
 Completion interrupt_3(Processor& processor, const Instruction& instruction) {
-  return interrupt(processor, static_cast<u8>(Vector::Breakpoint), InterruptSource::Software,
+  return interrupt(processor, static_cast<u8>(Vector::Breakpoint), InterruptSource::SoftwareTrap,
                    instruction);
 }
 Completion interrupt_1(Processor& processor, const Instruction& instruction) {
@@ -142,7 +137,7 @@ Completion interrupt_1(Processor& processor, const Instruction& instruction) {
 }
 Completion interrupt_on_overflow(Processor& processor, const Instruction& instruction) {
   if (!processor.state.flag(eflags::OF)) return Completion::Next;
-  return interrupt(processor, static_cast<u8>(Vector::Overflow), InterruptSource::Software,
+  return interrupt(processor, static_cast<u8>(Vector::Overflow), InterruptSource::SoftwareTrap,
                    instruction);
 }
 
@@ -239,7 +234,6 @@ Handler bind_ret(const Instruction& instruction) {
   return instruction.operand_size == 2 ? &return_near<2> : &return_near<4>;
 }
 
-Handler bind_iret(const Instruction&) { return &return_from_interrupt; }
 Handler bind_int(const Instruction&) { return &interrupt_n; }
 Handler bind_int3(const Instruction&) { return &interrupt_3; }
 Handler bind_int1(const Instruction&) { return &interrupt_1; }

@@ -83,12 +83,12 @@ Completion execute_fxsave(Processor& processor, const Instruction& instruction) 
   HANDLER_REQUIRE(check_x87(processor, X87Wait::NonWaiting));
   const u64 offset = processor.effective_offset(instruction);
   HANDLER_REQUIRE(check_area(processor, instruction, offset, kLegacyLength, 16, AccessType::Write));
-  HANDLER_TRY(processor.probe_write(instruction.memory.segment, offset, kLegacyLength));
+  TRY_OR_FAULT(processor.probe_write(instruction.memory.segment, offset, kLegacyLength));
   LegacyArea area{};
   save_x87(processor.state.extended, area);
   save_mxcsr(processor, area);
   save_xmm(processor.state.extended, area);
-  HANDLER_TRY(processor.write_bytes(instruction.memory.segment, offset, area.data(), kWritten));
+  TRY_OR_FAULT(processor.write_bytes(instruction.memory.segment, offset, area.data(), kWritten));
   return Completion::Next;
 }
 
@@ -97,7 +97,8 @@ Completion execute_fxrstor(Processor& processor, const Instruction& instruction)
   const u64 offset = processor.effective_offset(instruction);
   HANDLER_REQUIRE(check_area(processor, instruction, offset, kLegacyLength, 16, AccessType::Read));
   LegacyArea area;
-  HANDLER_TRY(processor.read_bytes(instruction.memory.segment, offset, area.data(), kLegacyLength));
+  TRY_OR_FAULT(
+      processor.read_bytes(instruction.memory.segment, offset, area.data(), kLegacyLength));
   if ((mxcsr_in(area) & ~processor.host_unit().mxcsr_mask()) != 0) {
     return complete(processor.raise(Vector::GeneralProtection, 0));
   }
@@ -158,13 +159,13 @@ Completion write_components(Processor& processor, SegmentName segment, u64 offse
     return processor.write_bytes(segment, offset + from, area.data() + from, length);
   };
   if ((components & kX87) != 0) {
-    HANDLER_TRY(write(0, image::kMxcsr));
-    HANDLER_TRY(write(image::kStack, image::kXmm - image::kStack));
+    TRY_OR_FAULT(write(0, image::kMxcsr));
+    TRY_OR_FAULT(write(image::kStack, image::kXmm - image::kStack));
   }
-  if (with_mxcsr) HANDLER_TRY(write(image::kMxcsr, 8));
-  if ((components & kSse) != 0) HANDLER_TRY(write(image::kXmm, kXmmBytes));
+  if (with_mxcsr) TRY_OR_FAULT(write(image::kMxcsr, 8));
+  if ((components & kSse) != 0) TRY_OR_FAULT(write(image::kXmm, kXmmBytes));
   if ((components & kAvx) != 0) {
-    HANDLER_TRY(
+    TRY_OR_FAULT(
         processor.write_bytes(segment, offset + kAvxOffset, extended.ymm_high.data(), kXmmBytes));
   }
   return Completion::Next;
@@ -188,15 +189,15 @@ Completion execute_xsave(Processor& processor, const Instruction& instruction) {
   if constexpr (Form != SaveForm::Standard) saved &= in_use;
 
   const unsigned length = kAvxOffset + ((saved & kAvx) != 0 ? kXmmBytes : 0);
-  HANDLER_TRY(processor.probe_write(segment, offset, length));
+  TRY_OR_FAULT(processor.probe_write(segment, offset, length));
   u64 header = requested & in_use;
   if constexpr (Form != SaveForm::Compacted) {
-    header |= HANDLER_TRY(processor.read<u64>(segment, offset + kHeaderOffset)) & ~requested;
+    header |= TRY_OR_FAULT(processor.read<u64>(segment, offset + kHeaderOffset)) & ~requested;
   }
   HANDLER_REQUIRE(write_components(processor, segment, offset, saved, with_mxcsr));
-  HANDLER_TRY(processor.write<u64>(segment, offset + kHeaderOffset, header));
+  TRY_OR_FAULT(processor.write<u64>(segment, offset + kHeaderOffset, header));
   if constexpr (Form == SaveForm::Compacted) {
-    HANDLER_TRY(processor.write<u64>(segment, offset + kHeaderOffset + 8, requested | kCompacted));
+    TRY_OR_FAULT(processor.write<u64>(segment, offset + kHeaderOffset + 8, requested | kCompacted));
   }
   return Completion::Next;
 }
@@ -228,8 +229,8 @@ Completion execute_xrstor(Processor& processor, const Instruction& instruction) 
   LegacyArea area;
   XsaveHeader header;
   std::array<u8, kXmmBytes> ymm_high{};
-  HANDLER_TRY(processor.read_bytes(segment, offset, area.data(), kLegacyLength));
-  HANDLER_TRY(processor.read_bytes(segment, offset + kHeaderOffset, &header, sizeof header));
+  TRY_OR_FAULT(processor.read_bytes(segment, offset, area.data(), kLegacyLength));
+  TRY_OR_FAULT(processor.read_bytes(segment, offset + kHeaderOffset, &header, sizeof header));
   if (!header_is_legal(processor, header)) {
     return complete(processor.raise(Vector::GeneralProtection, 0));
   }
@@ -241,7 +242,7 @@ Completion execute_xrstor(Processor& processor, const Instruction& instruction) 
     return complete(processor.raise(Vector::GeneralProtection, 0));
   }
   if ((loaded & kAvx) != 0) {
-    HANDLER_TRY(processor.read_bytes(segment, offset + kAvxOffset, ymm_high.data(), kXmmBytes));
+    TRY_OR_FAULT(processor.read_bytes(segment, offset + kAvxOffset, ymm_high.data(), kXmmBytes));
   }
 
   ExtendedState& extended = processor.state.extended;
@@ -270,7 +271,7 @@ Completion execute_xrstor(Processor& processor, const Instruction& instruction) 
 // --- MXCSR, EMMS, VZEROUPPER ---
 
 Completion load_mxcsr(Processor& processor, const Instruction& instruction) {
-  const u32 value = HANDLER_TRY(
+  const u32 value = TRY_OR_FAULT(
       processor.read<u32>(instruction.memory.segment, processor.effective_offset(instruction)));
   if ((value & ~processor.host_unit().mxcsr_mask()) != 0) {
     return complete(processor.raise(Vector::GeneralProtection, 0));
@@ -280,9 +281,9 @@ Completion load_mxcsr(Processor& processor, const Instruction& instruction) {
 }
 
 Completion store_mxcsr(Processor& processor, const Instruction& instruction) {
-  HANDLER_TRY(processor.write<u32>(instruction.memory.segment,
-                                   processor.effective_offset(instruction),
-                                   image::mxcsr(processor.state.extended)));
+  TRY_OR_FAULT(processor.write<u32>(instruction.memory.segment,
+                                    processor.effective_offset(instruction),
+                                    image::mxcsr(processor.state.extended)));
   return Completion::Next;
 }
 

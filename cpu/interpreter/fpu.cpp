@@ -56,7 +56,7 @@ Completion check_alignment(Processor& processor, const Instruction& instruction,
                            unsigned length, u64 mask, AccessType type) {
   const SegmentName segment = instruction.memory.segment;
   if (((processor.state.segment(segment).base + offset) & mask) == 0) return Completion::Next;
-  HANDLER_TRY(processor.linear_address(segment, offset, length, type));
+  TRY_OR_FAULT(processor.linear_address(segment, offset, length, type));
   return complete(processor.raise(Vector::GeneralProtection, 0));
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cpu/host_unit/x87_image.h"
+#include "cpu/interpreter/handler.h"
 #include "cpu/processor.h"
 
 namespace ringshift::cpu {
@@ -10,15 +11,6 @@ namespace ringshift::cpu {
 inline Completion complete(Faulted) {
   return Completion::Fault;
 }
-
-/// The value of a GuestResult; on a fault, the handler returns Completion::Fault.
-#define HANDLER_TRY(expression)                    \
-  __extension__({                                  \
-    auto handler_try_result = (expression);        \
-    if (handler_try_result.faulted()) [[unlikely]] \
-      return ::ringshift::cpu::Completion::Fault;  \
-    handler_try_result.value();                    \
-  })
 
 /// Goes on only if a check says Completion::Next.
 #define HANDLER_REQUIRE(check)                                          \

@@ -12,7 +12,7 @@ namespace {
 
 Completion check_available(Processor& processor, const Thunk& thunk) {
   if (thunk.vex) return check_avx(processor);
-  if (!thunk.uses_xmm) return check_mmx(processor);
+  if ((thunk.traits & kMmxOnly) != 0) return check_mmx(processor);
   HANDLER_REQUIRE(check_sse(processor));
   return thunk.uses_mmx ? check_pending_x87(processor) : Completion::Next;
 }
@@ -52,8 +52,8 @@ Completion run_and_write(Processor& processor, const Instruction& instruction, c
     return raise_simd_exception(processor);
   }
   if (thunk.memory == Thunk::Access::Write) {
-    HANDLER_TRY(processor.write_bytes(instruction.memory.segment, offset,
-                                      unit.frame().operand.data(), thunk.memory_size));
+    TRY_OR_FAULT(processor.write_bytes(instruction.memory.segment, offset,
+                                       unit.frame().operand.data(), thunk.memory_size));
   }
   return Completion::Next;
 }
@@ -81,7 +81,7 @@ Completion run_with_mmx(Processor& processor, const Instruction& instruction, co
 /// VCVTPS2PH to memory is the one store that can set flags: a page fault comes before them.
 Completion run_flagging_store(Processor& processor, const Instruction& instruction,
                               const Thunk& thunk, u64 offset) {
-  HANDLER_TRY(processor.probe_write(instruction.memory.segment, offset, thunk.memory_size));
+  TRY_OR_FAULT(processor.probe_write(instruction.memory.segment, offset, thunk.memory_size));
   return run_and_write(processor, instruction, thunk, offset);
 }
 
@@ -99,8 +99,8 @@ Completion run_simd(Processor& processor, const Instruction& instruction, const 
                                       read ? AccessType::Read : AccessType::Write));
     }
     if (read) {
-      HANDLER_TRY(processor.read_bytes(instruction.memory.segment, offset, frame.operand.data(),
-                                       thunk.memory_size));
+      TRY_OR_FAULT(processor.read_bytes(instruction.memory.segment, offset, frame.operand.data(),
+                                        thunk.memory_size));
     }
   }
   load_general_registers(processor.state, thunk, frame);
@@ -133,6 +133,14 @@ Handler xmm_form(const Instruction& instruction) {
   return has(instruction, OperandKind::Xmm) ? execute_simd<Traits> : nullptr;
 }
 
+/// Legacy encoding of a floating-point instruction: conversions from memory to a general or MMX
+/// register name no XMM register. (CMPSD the string instruction names none at all.)
+template <u16 Traits>
+Handler float_form(const Instruction& instruction) {
+  const bool conversion = has(instruction, OperandKind::Gpr) || has(instruction, OperandKind::Mmx);
+  return conversion ? execute_simd<Traits> : xmm_form<Traits>(instruction);
+}
+
 enum class Widths : u8 { Any, Xmm, Ymm };
 
 /// VEX encoding of the given width; EVEX ones are nobody's.
@@ -162,7 +170,7 @@ Handler bind_sse_unaligned(const Instruction& instruction) {
   return xmm_form<kUnaligned>(instruction);
 }
 Handler bind_sse_float(const Instruction& instruction) {
-  return xmm_form<kUsesMxcsr>(instruction);
+  return float_form<kUsesMxcsr>(instruction);
 }
 Handler bind_sse_compare(const Instruction& instruction) {
   return xmm_form<kCompare>(instruction);

@@ -41,11 +41,11 @@ Completion store_selected(Processor& processor, const Instruction& instruction, 
     return (offset + sizeof(T) * index) & address_mask(instruction);
   };
   for (unsigned i = 0; i < elements; ++i) {
-    if (selected<T>(mask, i)) HANDLER_TRY(processor.probe_write(segment, at(i), sizeof(T)));
+    if (selected<T>(mask, i)) TRY_OR_FAULT(processor.probe_write(segment, at(i), sizeof(T)));
   }
   for (unsigned i = 0; i < elements; ++i) {
     if (selected<T>(mask, i)) {
-      HANDLER_TRY(processor.write<T>(segment, at(i), element<T>(source, i)));
+      TRY_OR_FAULT(processor.write<T>(segment, at(i), element<T>(source, i)));
     }
   }
   return Completion::Next;
@@ -109,8 +109,8 @@ Completion execute_vmaskmov(Processor& processor, const Instruction& instruction
     if (!selected<T>(mask, i)) continue;
     set_element<T>(
         result, i,
-        HANDLER_TRY(processor.read<T>(instruction.memory.segment,
-                                      (offset + sizeof(T) * i) & address_mask(instruction))));
+        TRY_OR_FAULT(processor.read<T>(instruction.memory.segment,
+                                       (offset + sizeof(T) * i) & address_mask(instruction))));
   }
   image::write_ymm(extended, instruction.operands[0].reg, result, length);
   return Completion::Next;

@@ -86,7 +86,7 @@ Completion execute_x87(Processor& processor, const Instruction& instruction) {
   if (thunk.memory != Thunk::Access::None) {
     offset = processor.effective_offset(instruction);
     if (thunk.memory == Thunk::Access::Read) {
-      HANDLER_TRY(processor.read_bytes(segment, offset, frame.operand.data(), thunk.memory_size));
+      TRY_OR_FAULT(processor.read_bytes(segment, offset, frame.operand.data(), thunk.memory_size));
     }
   }
   frame.flags = (processor.state.rflags & eflags::Arithmetic) | eflags::Fixed;

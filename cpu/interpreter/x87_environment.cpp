@@ -131,22 +131,22 @@ Completion execute_fnstsw(Processor& processor, const Instruction& instruction) 
     processor.write_gpr(Rax, 2, status);
     return Completion::Next;
   }
-  HANDLER_TRY(processor.write<u16>(instruction.memory.segment,
-                                   processor.effective_offset(instruction), status));
+  TRY_OR_FAULT(processor.write<u16>(instruction.memory.segment,
+                                    processor.effective_offset(instruction), status));
   return Completion::Next;
 }
 
 Completion execute_fnstcw(Processor& processor, const Instruction& instruction) {
   HANDLER_REQUIRE(check_x87(processor, X87Wait::NonWaiting));
-  HANDLER_TRY(processor.write<u16>(instruction.memory.segment,
-                                   processor.effective_offset(instruction),
-                                   image::control(processor.state.extended)));
+  TRY_OR_FAULT(processor.write<u16>(instruction.memory.segment,
+                                    processor.effective_offset(instruction),
+                                    image::control(processor.state.extended)));
   return Completion::Next;
 }
 
 Completion execute_fldcw(Processor& processor, const Instruction& instruction) {
   HANDLER_REQUIRE(check_x87(processor, X87Wait::Waiting));
-  const u16 value = HANDLER_TRY(
+  const u16 value = TRY_OR_FAULT(
       processor.read<u16>(instruction.memory.segment, processor.effective_offset(instruction)));
   const bool pending = image::exception_pending(processor.state.extended);
   image::set_control(processor.state.extended, value);
@@ -161,9 +161,9 @@ Completion execute_fnstenv(Processor& processor, const Instruction& instruction)
   const EnvironmentLayout layout = layout_of(processor, instruction);
   std::array<u8, kLongestState> area{};
   store_environment(state, layout, area);
-  HANDLER_TRY(processor.write_bytes(instruction.memory.segment,
-                                    processor.effective_offset(instruction), area.data(),
-                                    layout.length()));
+  TRY_OR_FAULT(processor.write_bytes(instruction.memory.segment,
+                                     processor.effective_offset(instruction), area.data(),
+                                     layout.length()));
   const bool pending = image::exception_pending(state);
   image::set_control(state, image::control(state) | image::kExceptionFlags);
   update_ferr(processor, pending);
@@ -174,9 +174,9 @@ Completion execute_fldenv(Processor& processor, const Instruction& instruction) 
   HANDLER_REQUIRE(check_x87(processor, X87Wait::Waiting));
   const EnvironmentLayout layout = layout_of(processor, instruction);
   std::array<u8, kLongestState> area{};
-  HANDLER_TRY(processor.read_bytes(instruction.memory.segment,
-                                   processor.effective_offset(instruction), area.data(),
-                                   layout.length()));
+  TRY_OR_FAULT(processor.read_bytes(instruction.memory.segment,
+                                    processor.effective_offset(instruction), area.data(),
+                                    layout.length()));
   const bool pending = image::exception_pending(processor.state.extended);
   load_environment(processor.state.extended, layout, area);
   update_ferr(processor, pending);
@@ -193,9 +193,9 @@ Completion execute_fnsave(Processor& processor, const Instruction& instruction) 
     std::memcpy(area.data() + layout.length() + kRegisterLength * i,
                 state.legacy.data() + image::kStack + 16 * i, kRegisterLength);
   }
-  HANDLER_TRY(processor.write_bytes(instruction.memory.segment,
-                                    processor.effective_offset(instruction), area.data(),
-                                    layout.length() + kRegisterLength * kRegisters));
+  TRY_OR_FAULT(processor.write_bytes(instruction.memory.segment,
+                                     processor.effective_offset(instruction), area.data(),
+                                     layout.length() + kRegisterLength * kRegisters));
   const bool pending = image::exception_pending(state);
   image::initialise_x87(state);
   update_ferr(processor, pending);
@@ -207,9 +207,9 @@ Completion execute_frstor(Processor& processor, const Instruction& instruction) 
   ExtendedState& state = processor.state.extended;
   const EnvironmentLayout layout = layout_of(processor, instruction);
   std::array<u8, kLongestState> area{};
-  HANDLER_TRY(processor.read_bytes(instruction.memory.segment,
-                                   processor.effective_offset(instruction), area.data(),
-                                   layout.length() + kRegisterLength * kRegisters));
+  TRY_OR_FAULT(processor.read_bytes(instruction.memory.segment,
+                                    processor.effective_offset(instruction), area.data(),
+                                    layout.length() + kRegisterLength * kRegisters));
   const bool pending = image::exception_pending(state);
   load_environment(state, layout, area);
   for (unsigned i = 0; i < kRegisters; ++i) {
