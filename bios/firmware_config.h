@@ -42,8 +42,8 @@ struct FirmwareOptions {
   unsigned processors = 1;
   std::array<u8, 16> uuid{};
   std::string boot_order = "cad";  ///< a floppy, c hard disk, d CD, each at most once
-  BootDrives drives;
-  BootMenu menu;
+  BootDrives drives = {};
+  BootMenu menu = {};
   FirmwareConsole console = FirmwareConsole::Screen;
 };
 

@@ -1,0 +1,54 @@
+// The guest machine of the instruction tests: a processor with the test areas mapped at the same
+// linear addresses and with the same rights as the host engine has them, PAE paging with
+// execute-disable like the host's own, flat 32-bit segments at CPL 3 (or 0 for system instructions).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "cpu/result.h"
+#include "tests/asm/test_state.h"
+
+namespace ringshift::cpu {
+class Decoder;
+class Processor;
+}  // namespace ringshift::cpu
+
+namespace ringshift::tests {
+
+enum class TestMode : u8 {
+  User32,    ///< CPL 3, flat 32-bit segments, paging
+  Kernel32,  ///< CPL 0, flat 32-bit segments, paging; supervisor may reach all areas
+  Real16,    ///< real-address mode; code at 7C00h
+};
+
+class InterpreterEngine {
+ public:
+  static Result<std::unique_ptr<InterpreterEngine>> create();
+  ~InterpreterEngine();
+  InterpreterEngine(const InterpreterEngine&) = delete;
+  InterpreterEngine& operator=(const InterpreterEngine&) = delete;
+
+  TestMemory memory() const;
+  /// Copies code to linear `address`, telling whoever has decoded what was there.
+  void place_code(u32 address, std::span<const u8> bytes);
+  /// Puts the processor into the state that tests of this mode start from.
+  void enter(TestMode mode);
+  /// One instruction from image.eip (a repeated string instruction: all its iterations). Faults are
+  /// reported, not delivered.
+  Outcome step(CpuImage& image);
+  /// Runs from image.eip to `end`. Kernel32 and Real16 deliver exceptions as the guest's tables say;
+  /// User32 reports the first.
+  Outcome run(CpuImage& image, u32 end, unsigned step_limit);
+
+  cpu::Processor& processor();
+  const cpu::Decoder& decoder() const;
+
+ private:
+  InterpreterEngine();
+  struct Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace ringshift::tests
