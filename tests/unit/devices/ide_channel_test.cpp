@@ -271,8 +271,8 @@ TEST_CASE_METHOD(IdeBoard, "DATA SET MANAGEMENT discards ranges") {
   out(P + 7, 0x06);
   start_dma(0x1000, Dma::FromMemory);
   CHECK(settle() == 0x50);
-  CHECK(image.discarded == std::vector<std::pair<u64, u64>>{{100 * 512, 8 * 512},
-                                                            {300 * 512, 16 * 512}});
+  CHECK(image.discarded ==
+        std::vector<std::pair<u64, u64>>{{100 * 512, 8 * 512}, {300 * 512, 16 * 512}});
   memory.write_value({0x20000}, u64{8} << 48 | 0xFFFFFFFF, 8);
   lba48(0, 1);
   out(P + 1, 1);

@@ -1,4 +1,5 @@
-// A board with the IDE controller, as a driver sees it: ports, guest memory, and waiting for status.
+// A board with the IDE controller, as a driver sees it: ports, guest memory, and waiting for
+// status.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -118,9 +119,7 @@ struct IdeBoard : Board {
     out(base, static_cast<u8>(direction));
     out(base, static_cast<u8>(direction) | 1U);
   }
-  u8 dma_status(unsigned channel = 0) {
-    return in(static_cast<u16>(kBusMaster + 8 * channel + 2));
-  }
+  u8 dma_status(unsigned channel = 0) { return in(static_cast<u16>(kBusMaster + 8 * channel + 2)); }
 };
 
 }  // namespace ringshift::devices::test

@@ -1,5 +1,5 @@
-// A disk image in memory, for tests: it can answer at once or when told to, fail, and count what was
-// asked of it.
+// A disk image in memory, for tests: it can answer at once or when told to, fail, and count what
+// was asked of it.
 #pragma once
 
 #include <algorithm>
@@ -20,23 +20,27 @@ class MemoryBackend final : public BlockBackend {
   bool read_only() const override { return write_protected; }
   void read(u64 offset, std::span<u8> buffer, Completion completion) override {
     ++reads;
-    submit([this, offset, buffer] {
-      if (!fails(offset, buffer.size())) {
-        std::copy_n(content.begin() + static_cast<std::ptrdiff_t>(offset), buffer.size(),
-                    buffer.begin());
-        return BlockStatus::Done;
-      }
-      return BlockStatus::Failed;
-    }, std::move(completion));
+    submit(
+        [this, offset, buffer] {
+          if (!fails(offset, buffer.size())) {
+            std::copy_n(content.begin() + static_cast<std::ptrdiff_t>(offset), buffer.size(),
+                        buffer.begin());
+            return BlockStatus::Done;
+          }
+          return BlockStatus::Failed;
+        },
+        std::move(completion));
   }
   void write(u64 offset, std::span<const u8> buffer, Completion completion) override {
     ++writes;
-    submit([this, offset, buffer] {
-      if (fails(offset, buffer.size())) return BlockStatus::Failed;
-      std::copy(buffer.begin(), buffer.end(),
-                content.begin() + static_cast<std::ptrdiff_t>(offset));
-      return BlockStatus::Done;
-    }, std::move(completion));
+    submit(
+        [this, offset, buffer] {
+          if (fails(offset, buffer.size())) return BlockStatus::Failed;
+          std::copy(buffer.begin(), buffer.end(),
+                    content.begin() + static_cast<std::ptrdiff_t>(offset));
+          return BlockStatus::Done;
+        },
+        std::move(completion));
   }
   void flush(Completion completion) override {
     ++flushes;
@@ -60,9 +64,9 @@ class MemoryBackend final : public BlockBackend {
 
   std::vector<u8> content;
   bool write_protected = false;
-  bool deferred = false;      ///< requests wait for `answer()`
+  bool deferred = false;  ///< requests wait for `answer()`
   bool flush_fails = false;
-  u64 bad_byte = ~u64{0};     ///< requests that touch this offset fail
+  u64 bad_byte = ~u64{0};  ///< requests that touch this offset fail
   int reads = 0, writes = 0, flushes = 0;
   std::vector<std::pair<u64, u64>> discarded;
 
