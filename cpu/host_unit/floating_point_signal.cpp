@@ -62,7 +62,7 @@ bool divert_floating_point_signal(void* context) {
   if (guard == nullptr) return false;
   greg_t& pc = static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP];
   if (!guard->area().contains(static_cast<u64>(pc))) return false;
-  // The frame holds MXCSR with the flags of the exception: the fault exit stores it for the guest.
+  // The frame holds MXCSR with the flags of the exception; it comes back to life with the registers.
   pc = reinterpret_cast<greg_t>(guard->fault_exit());
   return true;
 }
