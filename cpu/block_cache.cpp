@@ -244,6 +244,34 @@ void BlockCache::written(PhysicalAddress address, u64 length) {
   for (Block* block : overlapping) remove(*block);
 }
 
+bool BlockCache::bytes_unchanged(const Block& block) const {
+  const u8* first = processor_.memory().host_page(block.key.address.page()).read;
+  const u8* second = first;
+  if (block.crosses_page) second = processor_.memory().host_page(block.second_page).read;
+  if (first == nullptr || second == nullptr) return false;
+  u64 offset = block.key.address.page_offset();
+  for (unsigned i = 0; i < block.count; ++i) {
+    const Instruction& instruction = block.instructions[i];
+    // One that couldn't be decoded depends on more bytes than its length says.
+    const u64 length = block.count == 1 ? block.bytes : instruction.length;
+    for (u64 j = 0; j < length; ++j, ++offset) {
+      const u8 now = offset < kPageSize ? first[offset] : second[offset - kPageSize];
+      if (now != instruction.bytes[j]) return false;
+    }
+  }
+  return true;
+}
+
+void BlockCache::revalidate() {
+  std::vector<Block*> stale;
+  for (const auto& [frame, page] : pages_) {
+    for (Block* block : page.blocks) {
+      if (!bytes_unchanged(*block)) stale.push_back(block);
+    }
+  }
+  for (Block* block : stale) remove(*block);
+}
+
 void BlockCache::clear() {
   for (auto& [frame, page] : pages_) {
     for (Block* block : page.blocks) kill(*block);

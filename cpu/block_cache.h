@@ -59,7 +59,9 @@ class BlockCache {
 
   /// Kills the blocks that overlap the bytes.
   void written(PhysicalAddress address, u64 length);
-  /// Kills everything: physical memory has been rearranged.
+  /// Physical memory has been rearranged: kills the blocks whose bytes are others now.
+  void revalidate();
+  /// Kills everything.
   void clear();
   void kill(Block& block);
 
@@ -92,6 +94,7 @@ class BlockCache {
   }
 
   void recycle();
+  bool bytes_unchanged(const Block& block) const;
   Instruction* reserve(std::size_t count);
   void decode_run(Block& block, std::span<const u8> bytes, DecodeMode mode);
   GuestResult<void> decode_crossing(Block& block, u64 linear, std::span<const u8> start,

@@ -170,7 +170,7 @@ void Processor::on_code_write(PhysicalAddress address, u64 length) {
 
 void Processor::on_memory_remapped() {
   flush_tlb(true);
-  if (code_cache_ != nullptr) code_cache_->translations_changed();
+  if (code_cache_ != nullptr) code_cache_->code_written({0}, ~u64{0});
 }
 
 }  // namespace ringshift::cpu

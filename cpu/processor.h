@@ -37,6 +37,7 @@ enum class TaskSwitchSource : u8 { Jump, Call, Interrupt, Iret };
 class CodeCacheClient {
  public:
   virtual ~CodeCacheClient() = default;
+  /// `length` bytes within one page; more than a page means that any code may have become other code.
   virtual void code_written(PhysicalAddress address, u64 length) = 0;
   /// The linear-to-physical mapping may have changed (CR3, INVLPG, paging bits).
   virtual void translations_changed() = 0;

@@ -133,7 +133,7 @@ Completion interrupt_n(Processor& processor, const Instruction& instruction) {
                    instruction);
 }
 Completion interrupt_3(Processor& processor, const Instruction& instruction) {
-  return interrupt(processor, static_cast<u8>(Vector::Breakpoint), InterruptSource::Software,
+  return interrupt(processor, static_cast<u8>(Vector::Breakpoint), InterruptSource::SoftwareTrap,
                    instruction);
 }
 Completion interrupt_1(Processor& processor, const Instruction& instruction) {
@@ -142,7 +142,7 @@ Completion interrupt_1(Processor& processor, const Instruction& instruction) {
 }
 Completion interrupt_on_overflow(Processor& processor, const Instruction& instruction) {
   if (!processor.state.flag(eflags::OF)) return Completion::Next;
-  return interrupt(processor, static_cast<u8>(Vector::Overflow), InterruptSource::Software,
+  return interrupt(processor, static_cast<u8>(Vector::Overflow), InterruptSource::SoftwareTrap,
                    instruction);
 }
 

@@ -2,20 +2,6 @@
 
 namespace ringshift::cpu {
 
-namespace {
-
-constexpr u64 kSingleStepTrap = u64{1} << 14;  // DR6.BS. SDM 3B §17.2.3
-
-/// INT n, INT3, INTO and INT1 clear TF on their way: no single-step trap follows them. SDM 3B
-/// §17.3.1.4.
-bool is_software_interrupt(const Instruction& instruction) {
-  return instruction.control_flow == ControlFlow::Far &&
-         (instruction.opcode == 0xCC || instruction.opcode == 0xCD || instruction.opcode == 0xCE ||
-          instruction.opcode == 0xF1);
-}
-
-}  // namespace
-
 Interpreter::Interpreter(Processor& processor)
     : processor_(processor), decoder_(processor.model()), cache_(processor, decoder_) {
   processor_.set_code_cache(this);
@@ -37,7 +23,7 @@ EngineStatistics Interpreter::statistics() const {
 }
 
 void Interpreter::code_written(PhysicalAddress address, u64 length) {
-  if (length > kPageSize) cache_.clear();
+  if (length > kPageSize) cache_.revalidate();
   else cache_.written(address, length);
 }
 
@@ -53,49 +39,25 @@ void Interpreter::refresh() {
   code_limit_ = cs.limit;
   linear_page_ = kNoPage;
   last_block_ = nullptr;
-  const bool breakpoints = (state.dr[7] & 0xFF) != 0;
-  pace_ = breakpoints || state.flag(eflags::TF | eflags::RF) ? Pace::Single : Pace::Blocks;
-  // Pages with data breakpoints have no fast path (see Processor::fill_tlb).
-  const u64 enables = breakpoints ? state.dr[7] : 0;
-  if (breakpoints || watched_debug_[4] != 0) {
-    const std::array<u64, 5> now{state.dr[0], state.dr[1], state.dr[2], state.dr[3], enables};
-    if (now != watched_debug_) {
-      watched_debug_ = now;
-      processor_.flush_tlb(true);
-    }
-  }
-}
-
-/// Events between instructions. False if there is nothing to run afterwards.
-bool Interpreter::serve_attention() {
-  State& state = processor_.state;
-  const bool shadowed = state.sti_shadow || state.mov_ss_shadow;
-  const bool diverted = processor_.service_events();
-  refresh();
-  if (shadowed) {
-    // Exactly one instruction runs in the shadow of STI or MOV SS. SDM 3A §6.8.1, §6.8.3.
-    state.sti_shadow = false;
-    state.mov_ss_shadow = false;
-    processor_.update_attention();
-    if (!diverted && state.activity == Activity::Running) step();
-  }
-  return state.activity == Activity::Running;
 }
 
 Exit Interpreter::run() {
+  const State& state = processor_.state;
   refresh();
   for (;;) {
     if (processor_.attention()) [[unlikely]] {
       if (processor_.take_kick()) return Exit::Kicked;
-      if (!serve_attention()) {
-        return processor_.state.activity == Activity::Halted ? Exit::Halt : Exit::Shutdown;
-      }
+      processor_.service_events();
+      refresh();
+      if (state.activity == Activity::Halted) return Exit::Halt;
+      if (state.activity == Activity::Shutdown) return Exit::Shutdown;
     }
     if (until_deadline_check_ <= 0) [[unlikely]] {
       until_deadline_check_ = kDeadlineInterval;
       if (processor_.platform().deadline_due()) return Exit::Deadline;
     }
-    if (pace_ == Pace::Single) [[unlikely]] {
+    // Traps, breakpoints and shadows: one instruction, then the events are looked at again.
+    if (processor_.attention()) [[unlikely]] {
       step();
       continue;
     }
@@ -104,14 +66,14 @@ Exit Interpreter::run() {
 }
 
 bool Interpreter::run_one() {
-  State& state = processor_.state;
+  const State& state = processor_.state;
   refresh();
   if (processor_.attention()) {
-    const u64 before = state.rip;
-    const u64 retired = instructions_;
     processor_.take_kick();
-    if (!serve_attention()) return false;
-    if (instructions_ != retired || state.rip != before) return true;
+    const bool diverted = processor_.service_events();
+    refresh();
+    if (state.activity != Activity::Running) return false;
+    if (diverted) return true;
   }
   while (step() == StepResult::Unfinished && !processor_.attention()) {
   }
@@ -152,17 +114,7 @@ Block* Interpreter::next_block() {
     step();  // instruction by instruction up to the limit
     return nullptr;
   }
-  if (block->crosses_page) [[unlikely]] {
-    const GuestResult<bool> holds = cache_.second_page_holds(linear, *block);
-    if (holds.faulted()) {
-      deliver_fault();
-      return nullptr;
-    }
-    if (!holds.value()) {
-      cache_.written(block->key.address, 1);
-      return nullptr;
-    }
-  }
+  if (block->crosses_page && !crossing_holds(linear, *block)) [[unlikely]] return nullptr;
   last_block_ = block;
   return block;
 }
@@ -233,8 +185,7 @@ void Interpreter::execute(Block& block) {
     case Completion::Repeat:
       if (instruction->handler != &BlockCache::leave_dead_block) {
         until_deadline_check_ = 0;
-        state.rflags |= eflags::RF;  // what interrupts it resumes without its breakpoint
-        refresh();
+        suspend_repetition();
       }
       last_block_ = nullptr;
       return;
@@ -250,17 +201,20 @@ void Interpreter::deliver_fault() {
   refresh();
 }
 
-/// One instruction, with everything that may surround it: breakpoint, resume flag, trap flag, limit.
+/// A REP instruction goes on later: what comes between resumes it without its breakpoint. SDM 3B
+/// §17.3.1.1.
+void Interpreter::suspend_repetition() {
+  processor_.state.rflags |= eflags::RF;
+  processor_.update_attention();
+  refresh();
+}
+
+/// Exactly one instruction. Processor::service_events() has seen to breakpoints and traps.
 Interpreter::StepResult Interpreter::step() {
   State& state = processor_.state;
   last_block_ = nullptr;
   const u64 linear = (code_base_ + state.rip) & 0xFFFF'FFFF;
-  if (const u64 hits = (state.dr[7] & 0xFF) != 0 ? processor_.instruction_breakpoints(linear) : 0) {
-    (void)processor_.raise_debug(hits);
-    deliver_fault();
-    return StepResult::Done;
-  }
-  Block* block = look_up(linear);
+  const Block* block = look_up(linear);
   if (block == nullptr) return StepResult::Done;
   const Instruction& instruction = block->instructions[0];
   if (state.rip + instruction.length - 1 > code_limit_) {
@@ -268,50 +222,34 @@ Interpreter::StepResult Interpreter::step() {
     deliver_fault();
     return StepResult::Done;
   }
-  if (block->crosses_page) {
-    const GuestResult<bool> holds = cache_.second_page_holds(linear, *block);
-    if (holds.faulted()) {
+  if (block->crosses_page && !crossing_holds(linear, *block)) return StepResult::Unfinished;
+  const Completion completion = instruction.handler(processor_, instruction);
+  --until_deadline_check_;
+  switch (completion) {
+    case Completion::Next:
+    case Completion::EndBlock:
+      state.rip = (state.rip + instruction.length) & 0xFFFF'FFFF;
+      break;
+    case Completion::Branch:
+      break;
+    case Completion::Repeat:
+      suspend_repetition();
+      return StepResult::Unfinished;
+    case Completion::Fault:
       deliver_fault();
       return StepResult::Done;
-    }
-    if (!holds.value()) {
-      cache_.written(block->key.address, 1);
-      return StepResult::Unfinished;
-    }
   }
-  const bool trap_flag = state.flag(eflags::TF);
-  const bool resume_flag = state.flag(eflags::RF);
-  // RF lasts until the instruction has completed; one that loads the flags may set it anew.
-  state.rflags &= ~eflags::RF;
-  const Completion completion = instruction.handler(processor_, instruction);
-  if (completion == Completion::Fault) {
-    if (resume_flag) state.rflags |= eflags::RF;
-    deliver_fault();
-    return StepResult::Done;
-  }
-  return finish_step(instruction, completion, trap_flag);
+  ++instructions_;
+  refresh();
+  return StepResult::Done;
 }
 
-Interpreter::StepResult Interpreter::finish_step(const Instruction& instruction,
-                                                 Completion completion, bool trap_flag) {
-  State& state = processor_.state;
-  const bool left_dead_block = completion == Completion::Repeat &&
-                               instruction.handler == &BlockCache::leave_dead_block;
-  if (completion == Completion::Next || completion == Completion::EndBlock) {
-    state.rip = (state.rip + instruction.length) & 0xFFFF'FFFF;
-  } else if (completion == Completion::Repeat && !left_dead_block) {
-    state.rflags |= eflags::RF;
-  }
-  --until_deadline_check_;
-  if (completion != Completion::Repeat) ++instructions_;
-  const bool trapped = trap_flag && !left_dead_block &&
-                       !(completion == Completion::Branch && is_software_interrupt(instruction));
-  if (trapped) {
-    state.pending_debug |= kSingleStepTrap;
-    processor_.update_attention();
-  }
-  refresh();
-  return completion == Completion::Repeat ? StepResult::Unfinished : StepResult::Done;
+/// Whether a page-crossing block may run. If not, it has been dropped or its fault delivered.
+bool Interpreter::crossing_holds(u64 linear, const Block& block) {
+  const GuestResult<bool> holds = cache_.second_page_holds(linear, block);
+  if (holds.faulted()) deliver_fault();
+  else if (!holds.value()) cache_.written(block.key.address, 1);
+  return !holds.faulted() && holds.value();
 }
 
 }  // namespace ringshift::cpu

@@ -40,13 +40,7 @@ class Interpreter final : public Engine, public CodeCacheClient {
   static constexpr i64 kDeadlineInterval = 1000;
   static constexpr u64 kNoPage = ~u64{0};
 
-  enum class Pace : u8 {
-    Blocks,
-    Single,  ///< trap flag, breakpoints or RF: one instruction at a time
-  };
-
   void refresh();
-  bool serve_attention();
   Block* next_block();
   Block* look_up(u64 linear);
   void execute(Block& block);
@@ -56,7 +50,8 @@ class Interpreter final : public Engine, public CodeCacheClient {
     Unfinished, ///< gave way between iterations, or its block was found dead
   };
   StepResult step();
-  StepResult finish_step(const Instruction& instruction, Completion completion, bool trap_flag);
+  bool crossing_holds(u64 linear, const Block& block);
+  void suspend_repetition();
   void deliver_fault();
 
   Processor& processor_;
@@ -66,12 +61,10 @@ class Interpreter final : public Engine, public CodeCacheClient {
   DecodeMode mode_;
   u64 code_base_ = 0;
   u64 code_limit_ = 0;
-  Pace pace_ = Pace::Blocks;
   // The page that code is running in, while its translation is known to hold.
   u64 linear_page_ = kNoPage;
   PhysicalAddress physical_page_;
   Block* last_block_ = nullptr;  ///< whose successors may be consulted and taught
-  std::array<u64, 5> watched_debug_{};  ///< DR0-DR3 and DR7's enables that the TLB was filled under
   i64 until_deadline_check_ = kDeadlineInterval;
   u64 instructions_ = 0;
 };
