@@ -18,6 +18,16 @@ u8 shift_count(const Processor& processor, const Instruction& instruction) {
   else return static_cast<u8>(processor.state.gpr[Rcx]);
 }
 
+template <Shift operation, Place place, typename T, Count count_place>
+T shifted(T value, u8 count, u64& rflags) {
+  constexpr bool rotate = operation == Shift::Rol || operation == Shift::Ror;
+  if constexpr (rotate && count_place == Count::Immediate) {
+    return host_rotate_immediate<operation, place, T>(value, count, rflags);
+  } else {
+    return host_shift<operation, place, T>(value, count, rflags);
+  }
+}
+
 template <Shift operation, typename T, bool memory, Count count_place>
 Completion shift(Processor& processor, const Instruction& instruction) {
   const u8 count = shift_count<count_place>(processor, instruction);
@@ -26,12 +36,13 @@ Completion shift(Processor& processor, const Instruction& instruction) {
     const SegmentName segment = instruction.memory.segment;
     const u64 offset = memory_offset(processor, instruction);
     const T value = TRY_OR_FAULT(processor.read_for_write<T>(segment, offset));
-    processor.write_back<T>(segment, offset, host_shift<operation, T>(value, count, rflags));
+    processor.write_back<T>(segment, offset,
+                            shifted<operation, Place::Memory, T, count_place>(value, count, rflags));
   } else {
     const Operand& operand = instruction.operands[0];
-    write_register<T>(
-        processor, operand,
-        host_shift<operation, T>(read_register<T>(processor, operand), count, rflags));
+    const T value = read_register<T>(processor, operand);
+    write_register<T>(processor, operand,
+                      shifted<operation, Place::Register, T, count_place>(value, count, rflags));
   }
   return Completion::Next;
 }
