@@ -96,6 +96,25 @@ inline T host_shift(T a, u8 count, u64& rflags) {
   return a;
 }
 
+/// ROL and ROR of a register by a count in the instruction. The manual leaves OF undefined for counts
+/// above 1, and processors treat it differently from the forms with CL or memory: so that form itself
+/// must run, one for each count.
+template <Shift operation, typename T, unsigned count>
+inline T host_rotate_immediate(T a, u64& rflags) {
+  static_assert(operation == Shift::Rol || operation == Shift::Ror);
+  u16 packed = pack_flags(rflags);
+#define HOST_ROTATE(text)                                \
+  asm(HOST_RESTORE text " %[count], %[a]" HOST_CAPTURE   \
+      : [a] "+r"(a), "+a"(packed)                        \
+      : [count] "i"(count)                               \
+      : "cc")
+  if constexpr (operation == Shift::Rol) HOST_ROTATE("rol");
+  else HOST_ROTATE("ror");
+#undef HOST_ROTATE
+  merge_flags(rflags, packed);
+  return a;
+}
+
 enum class DoubleShift : u8 { Left, Right };
 
 template <DoubleShift direction, typename T>

@@ -173,8 +173,9 @@ Completion aad(Processor& processor, const Instruction& instruction) {
   const u8 base = static_cast<u8>(instruction.immediate);
   const u8 al = static_cast<u8>(state.gpr[Rax]);
   const u8 ah = processor.read_high_byte(Rax);
-  processor.write_gpr(Rax, 2, static_cast<u8>(al + ah * base));
-  set_result_flags(state, 0);
+  // All flags are those of the final addition, though the manual defines only SF, ZF and PF.
+  const u8 sum = host_alu<Alu::Add, u8>(al, static_cast<u8>(ah * base), state.rflags);
+  processor.write_gpr(Rax, 2, sum);
   return Completion::Next;
 }
 
