@@ -74,6 +74,19 @@ class PendingAside {
   u16 flags_ = 0;
 };
 
+/// FBSTP writes its eight and two bytes one after the other; all other results go out whole.
+GuestResult<void> store_result(Processor& processor, const Instruction& instruction,
+                               const Thunk& thunk, u64 offset) {
+  constexpr u8 kBcdOpcode = 0xDF;
+  const SegmentName segment = instruction.memory.segment;
+  const u8* from = processor.host_unit().frame().operand.data();
+  if (instruction.opcode != kBcdOpcode || thunk.memory_size != 10) {
+    return processor.write_bytes(segment, offset, from, thunk.memory_size);
+  }
+  GUEST_TRY(processor.write_bytes(segment, offset, from, 8));
+  return processor.write_bytes(segment, offset + 8, from + 8, 2);
+}
+
 Completion execute_x87(Processor& processor, const Instruction& instruction) {
   HANDLER_REQUIRE(check_x87(processor, X87Wait::Waiting));
   HostUnit& unit = processor.host_unit();
@@ -99,8 +112,7 @@ Completion execute_x87(Processor& processor, const Instruction& instruction) {
       unit.run_x87(thunk, extended);
       stored = result_is_stored(extended);
     }
-    if (stored &&
-        processor.write_bytes(segment, offset, frame.operand.data(), thunk.memory_size).faulted()) {
+    if (stored && store_result(processor, instruction, thunk, offset).faulted()) {
       image::restore_x87(extended, before);
       return Completion::Fault;
     }
