@@ -172,10 +172,9 @@ Completion aad(Processor& processor, const Instruction& instruction) {
   State& state = processor.state;
   const u8 base = static_cast<u8>(instruction.immediate);
   const u8 al = static_cast<u8>(state.gpr[Rax]);
-  const u8 ah = processor.read_high_byte(Rax);
-  // All flags are those of the final addition, though the manual defines only SF, ZF and PF.
-  const u8 sum = host_alu<Alu::Add, u8>(al, static_cast<u8>(ah * base), state.rflags);
-  processor.write_gpr(Rax, 2, sum);
+  const u8 tens = static_cast<u8>(processor.read_high_byte(Rax) * base);
+  // CF, AF and OF, undefined by the manual, are those of the addition.
+  processor.write_gpr(Rax, 2, host_alu<Alu::Add, u8>(al, tens, state.rflags));
   return Completion::Next;
 }
 

@@ -1,8 +1,6 @@
 // Shifts, rotates, SHLD SHRD, and the flagless BMI2 shifts. The host masks the count just as the
 // guest's processor does, and leaves the flags alone for a count of zero. SDM 2.
-#include <array>
 #include <bit>
-#include <utility>
 
 #include "cpu/interpreter/binders.h"
 #include "cpu/interpreter/handler.h"
@@ -20,23 +18,13 @@ u8 shift_count(const Processor& processor, const Instruction& instruction) {
   else return static_cast<u8>(processor.state.gpr[Rcx]);
 }
 
-template <Shift operation, typename T>
-using RotateTable = std::array<T (*)(T, u64&), 32>;
-
-template <Shift operation, typename T, unsigned... counts>
-constexpr RotateTable<operation, T> rotate_table(std::integer_sequence<unsigned, counts...>) {
-  return {&host_rotate_immediate<operation, T, counts>...};
-}
-
-template <Shift operation, typename T, Count count_place>
-T shift_register_value(T value, u8 count, u64& rflags) {
+template <Shift operation, Place place, typename T, Count count_place>
+T shifted(T value, u8 count, u64& rflags) {
   constexpr bool rotate = operation == Shift::Rol || operation == Shift::Ror;
   if constexpr (rotate && count_place == Count::Immediate) {
-    static constexpr auto kTable =
-        rotate_table<operation, T>(std::make_integer_sequence<unsigned, 32>());
-    return kTable[count & 31](value, rflags);
+    return host_rotate_immediate<operation, place, T>(value, count, rflags);
   } else {
-    return host_shift<operation, T>(value, count, rflags);
+    return host_shift<operation, place, T>(value, count, rflags);
   }
 }
 
@@ -49,13 +37,12 @@ Completion shift(Processor& processor, const Instruction& instruction) {
     const u64 offset = memory_offset(processor, instruction);
     const T value = TRY_OR_FAULT(processor.read_for_write<T>(segment, offset));
     processor.write_back<T>(segment, offset,
-                            host_shift<operation, T>(value, count, rflags));
+                            shifted<operation, Place::Memory, T, count_place>(value, count, rflags));
   } else {
     const Operand& operand = instruction.operands[0];
-    write_register<T>(
-        processor, operand,
-        shift_register_value<operation, T, count_place>(read_register<T>(processor, operand), count,
-                                                        rflags));
+    const T value = read_register<T>(processor, operand);
+    write_register<T>(processor, operand,
+                      shifted<operation, Place::Register, T, count_place>(value, count, rflags));
   }
   return Completion::Next;
 }
