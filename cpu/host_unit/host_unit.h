@@ -40,7 +40,6 @@ struct Thunk {
     std::array<u8, 32> operand{};  ///< memory operand
     std::array<u64, 3> gpr{};      ///< EAX (or the only general register), ECX, EDX
     u64 flags = eflags::Fixed;
-    u32 host_mxcsr = 0;
     u16 host_control = 0;
   };
   using Entry = u32 (*)(Frame*, ExtendedState*);
@@ -87,7 +86,8 @@ class HostUnit {
   Thunk::Frame& frame() { return frame_; }
 
   enum class Outcome : u8 { Done, SimdException };
-  /// Executes. After SimdException MXCSR has the exception's flags and no register has changed.
+  /// Executes. After SimdException MXCSR has the exception's flags and no register has changed. The
+  /// monitor's MXCSR is as before but for the sticky flags, which become the guest's.
   Outcome run_simd(const Thunk& thunk, ExtendedState& state);
   /// Executes with the whole x87 state. Pending exceptions must have been dealt with; FIP, FDP and
   /// FOP in `state` are the host's afterwards.

@@ -80,20 +80,6 @@ void ThunkEmitter::store_gpr(unsigned number) {
   modrm_frame(number, offsetof(Thunk::Frame, gpr) + 8 * number);
 }
 
-void ThunkEmitter::enter_guest_mxcsr() {
-  put({0x0F, 0xAE});  // STMXCSR
-  modrm_frame(3, offsetof(Thunk::Frame, host_mxcsr));
-  put({0x0F, 0xAE});  // LDMXCSR
-  modrm_state(2, image::kMxcsr);
-}
-
-void ThunkEmitter::leave_guest_mxcsr() {
-  put({0x0F, 0xAE});
-  modrm_state(3, image::kMxcsr);
-  put({0x0F, 0xAE});
-  modrm_frame(2, offsetof(Thunk::Frame, host_mxcsr));
-}
-
 void ThunkEmitter::load_flags() {
   put({0xFF});  // PUSH qword [RDI + n]
   modrm_frame(6, offsetof(Thunk::Frame, flags));

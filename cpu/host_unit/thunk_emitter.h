@@ -29,9 +29,6 @@ class ThunkEmitter {
   void load_gpr(unsigned number);
   void store_gpr(unsigned number);
 
-  /// MXCSR: the monitor's to the frame and the guest's in its place; and back.
-  void enter_guest_mxcsr();
-  void leave_guest_mxcsr();
   void load_flags();
   void store_flags();
 

@@ -45,16 +45,17 @@ Exit Interpreter::run() {
   const State& state = processor_.state;
   refresh();
   for (;;) {
+    // Before the events: once service_events() has let an instruction begin, it must run.
+    if (until_deadline_check_ <= 0) [[unlikely]] {
+      until_deadline_check_ = kDeadlineInterval;
+      if (processor_.platform().deadline_due()) return Exit::Deadline;
+    }
     if (processor_.attention()) [[unlikely]] {
       if (processor_.take_kick()) return Exit::Kicked;
       processor_.service_events();
       refresh();
       if (state.activity == Activity::Halted) return Exit::Halt;
       if (state.activity == Activity::Shutdown) return Exit::Shutdown;
-    }
-    if (until_deadline_check_ <= 0) [[unlikely]] {
-      until_deadline_check_ = kDeadlineInterval;
-      if (processor_.platform().deadline_due()) return Exit::Deadline;
     }
     // Traps, breakpoints and shadows: one instruction, then the events are looked at again.
     if (processor_.attention()) [[unlikely]] {
