@@ -324,7 +324,12 @@ u8 FloppyController::read_fifo() {
     return value;
   }
   if (phase_ != Phase::Result) return 0;
-  set_interrupt(false);
+  if (result_position_ == 0) {
+    // The interrupt goes with the first result byte, and comes again for a seek not yet asked
+    // about.
+    set_interrupt(false);
+    set_interrupt(seek_news());
+  }
   const u8 value = result_[result_position_++];
   if (result_position_ == result_length_) {
     phase_ = Phase::Command;
@@ -416,14 +421,21 @@ void FloppyController::on_seek_done(unsigned drive) {
   set_interrupt(true);
 }
 
+/// Whether a seek has ended that SENSE INTERRUPT STATUS hasn't reported. After a reset one
+/// interrupt stands for all four drives, so their reports don't count.
+bool FloppyController::seek_news() const {
+  for (unsigned number = 0; number < 4; ++number) {
+    const bool polled = (seek_status_[number] & kSt0ReadyChanged) == kSt0ReadyChanged;
+    if ((interrupt_causes_ >> number & 1) != 0 && !polled) return true;
+  }
+  return false;
+}
+
 void FloppyController::sense_interrupt_status() {
   for (unsigned number = 0; number < 4; ++number) {
     if ((interrupt_causes_ >> number & 1) == 0) continue;
     interrupt_causes_ &= static_cast<u8>(~(1U << number));
     set_interrupt(false);
-    // After a reset one interrupt stands for all four drives; two seeks have one each.
-    const bool polled = (seek_status_[number] & kSt0ReadyChanged) == kSt0ReadyChanged;
-    if (interrupt_causes_ != 0 && !polled) set_interrupt(true);
     reply({seek_status_[number], cylinders_[number]});
     return;
   }

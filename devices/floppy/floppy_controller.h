@@ -95,6 +95,7 @@ class FloppyController final : public Device {
   void lock();
   void start_seek(unsigned drive, int steps, u8 new_cylinder, u8 status);
   void on_seek_done(unsigned drive);
+  bool seek_news() const;
   void reply(std::initializer_list<u8> bytes);
 
   // Commands with data (floppy_transfer.cpp)
