@@ -36,8 +36,9 @@ void VbeDispi::serialize(StateArchive& archive) {
   archive.field("x_offset", x_offset_);
   archive.field("y_offset", y_offset_);
   if (!archive.restoring()) return;
-  if (!legal_bits(bits_) || x_resolution_ > kMostX || y_resolution_ > kMostY ||
-      virtual_width_ < x_resolution_) {
+  const bool shown = !enabled() || (x_resolution_ != 0 && y_resolution_ != 0 &&
+                                    virtual_width_ >= x_resolution_);
+  if (!legal_bits(bits_) || x_resolution_ > kMostX || y_resolution_ > kMostY || !shown) {
     archive.refuse("impossible VBE mode in the snapshot");
     reset();
   }

@@ -1,5 +1,7 @@
 #include "devices/vga/vga_registers.h"
 
+#include <algorithm>
+
 namespace ringshift::devices {
 
 namespace {
@@ -230,10 +232,9 @@ VgaRegisters::Raster VgaRegisters::raster() const {
   unsigned retrace_lines = (crtc[0x11] - retrace_start) & 0x0F;
   retrace_start <<= (crtc[0x17] >> 2) & 1;
   if (retrace_lines == 0) retrace_lines = 16;
-  if (retrace_start >= total) {  // an unprogrammed controller still shows a retrace
-    retrace_start = total - 1;
-    retrace_lines = 1;
-  }
+  // An unprogrammed controller still shows a retrace and an end of it.
+  retrace_start = std::min(retrace_start, total - 1);
+  retrace_lines = std::min(retrace_lines, total / 2);
   const bool retrace = line >= retrace_start && line < retrace_start + retrace_lines;
   return {line < lines() && character < columns(), retrace};
 }
