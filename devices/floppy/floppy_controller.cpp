@@ -115,24 +115,7 @@ void FloppyController::serialize(StateArchive& archive) {
   archive.field("seek_status", seek_status_);
   archive.field("seeking", seeking_);
   archive.field("interrupt_causes", interrupt_causes_);
-  archive.field("operation", operation_);
-  archive.field("step", step_);
-  archive.field("st0", st0_);
-  archive.field("st1", st1_);
-  archive.field("st2", st2_);
-  archive.field("c", cylinder_);
-  archive.field("h", head_);
-  archive.field("r", sector_);
-  archive.field("n", size_code_);
-  archive.field("physical_head", physical_head_);
-  archive.field("sectors_done", sectors_done_);
-  archive.field("last_sector", last_sector_);
-  archive.field("terminal_count", terminal_count_);
-  archive.field("backend_offset", backend_offset_);
-  archive.field("data", data_);
-  archive.field("host_data", host_data_);
-  archive.field("data_position", data_position_);
-  archive.field("data_length", data_length_);
+  serialize_transfer(archive);
   step_timer_.serialize(archive);
   reset_timer_.serialize(archive);
   for (Timer& timer : seek_timers_) timer.serialize(archive);
@@ -151,6 +134,27 @@ void FloppyController::serialize(StateArchive& archive) {
     step_timer_.arm_in(0);
   }
   irq_.restore_level(interrupt_ && gate_open());
+}
+
+void FloppyController::serialize_transfer(StateArchive& archive) {
+  archive.field("operation", operation_);
+  archive.field("step", step_);
+  archive.field("st0", st0_);
+  archive.field("st1", st1_);
+  archive.field("st2", st2_);
+  archive.field("c", cylinder_);
+  archive.field("h", head_);
+  archive.field("r", sector_);
+  archive.field("n", size_code_);
+  archive.field("physical_head", physical_head_);
+  archive.field("sectors_done", sectors_done_);
+  archive.field("last_sector", last_sector_);
+  archive.field("terminal_count", terminal_count_);
+  archive.field("backend_offset", backend_offset_);
+  archive.field("data", data_);
+  archive.field("host_data", host_data_);
+  archive.field("data_position", data_position_);
+  archive.field("data_length", data_length_);
 }
 
 // --- Reset and interrupt ------------------------------------------------------------------------

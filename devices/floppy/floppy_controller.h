@@ -73,6 +73,7 @@ class FloppyController final : public Device {
   void write_data_rate_select(u8 value);
   u8 read_fifo();
   void write_fifo(u8 value);
+  void serialize_transfer(StateArchive& archive);
   void enter_reset();
   void leave_reset();
   void on_reset_done();
