@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "bios/acpi/tables.h"
+
 namespace ringshift::bios {
 
 namespace {
@@ -30,6 +32,49 @@ void append_lines(std::vector<u8>& out, char letter, const BootDrives& drives) {
   }
 }
 
+void add_machine(FirmwareItems& result, const FirmwareOptions& options) {
+  result.add_item(fw_cfg_key::kUuid, {options.uuid.begin(), options.uuid.end()});
+  result.add_number(fw_cfg_key::kRamSize, options.memory.total(), 8);
+  result.add_number(fw_cfg_key::kNoGraphic, options.console == FirmwareConsole::Serial ? 1 : 0, 2);
+  result.add_number(fw_cfg_key::kProcessors, options.processors, 2);
+  result.add_number(fw_cfg_key::kMostProcessors, options.processors, 2);
+  // No NUMA nodes: a count of zero, then nothing for each processor.
+  result.add_item(fw_cfg_key::kNuma, std::vector<u8>(8 + 8 * std::size_t{options.processors}));
+  result.add_number(fw_cfg_key::kAcpiTables, 0, 2);     // none to add to the linker script's
+  result.add_number(fw_cfg_key::kSmbiosEntries, 0, 2);  // likewise
+  result.add_number(fw_cfg_key::kIrq0Override, 1, 4);   // the timer is wired to I/O APIC pin 2
+  result.add_file("etc/e820", options.memory.e820_file());
+  // Neither S3 nor S4 is offered; the low bits are the chipset's sleep types for them.
+  result.add_file("etc/system-states", {128, 0, 0, 1, 2, 128});
+}
+
+void add_tables(FirmwareItems& result, const FirmwareOptions& options) {
+  acpi::TableFiles tables = acpi::make_tables({.memory = options.memory,
+                                               .processors = options.processors,
+                                               .hpet = options.hpet,
+                                               .pvpanic = options.pvpanic,
+                                               .floppies = options.drives.floppies,
+                                               .serial_ports = options.serial_ports,
+                                               .parallel_ports = options.parallel_ports});
+  result.add_file(acpi::kTablesFile, std::move(tables.tables));
+  result.add_file(acpi::kRsdpFile, std::move(tables.rsdp));
+  result.add_file(acpi::kLoaderFile, std::move(tables.loader));
+  SmbiosFiles smbios = make_smbios({.memory = options.memory,
+                                    .processors = options.processors,
+                                    .processor = options.processor,
+                                    .uuid = options.uuid});
+  result.add_file(kSmbiosTablesFile, std::move(smbios.tables));
+  result.add_file(kSmbiosAnchorFile, std::move(smbios.anchor));
+}
+
+void add_boot_menu(FirmwareItems& result, const BootMenu& menu) {
+  result.add_number(fw_cfg_key::kBootMenu, menu.enabled ? 1 : 0, 2);
+  if (menu.wait_milliseconds) {
+    result.add_number_file("etc/boot-menu-wait", *menu.wait_milliseconds, 2);
+  }
+  result.add_number_file("etc/boot-fail-wait", menu.retry_milliseconds.value_or(~0U), 4);
+}
+
 }  // namespace
 
 Result<void> check_boot_order(std::string_view order) {
@@ -51,28 +96,17 @@ std::vector<u8> boot_order_file(std::string_view order, const BootDrives& drives
   return file;
 }
 
-FirmwareItems make_firmware_items(const FirmwareOptions& options) {
+FirmwareItems make_firmware_items(FirmwareOptions options) {
   FirmwareItems result;
-  result.add_item(fw_cfg_key::kUuid, {options.uuid.begin(), options.uuid.end()});
-  result.add_number(fw_cfg_key::kRamSize, options.memory.total(), 8);
-  result.add_number(fw_cfg_key::kNoGraphic, options.console == FirmwareConsole::Serial ? 1 : 0, 2);
-  result.add_number(fw_cfg_key::kProcessors, options.processors, 2);
-  result.add_number(fw_cfg_key::kMostProcessors, options.processors, 2);
-  // No NUMA nodes: a count of zero, then nothing for each processor.
-  result.add_item(fw_cfg_key::kNuma, std::vector<u8>(8 + 8 * std::size_t{options.processors}));
-  result.add_number(fw_cfg_key::kBootMenu, options.menu.enabled ? 1 : 0, 2);
-  result.add_number(fw_cfg_key::kAcpiTables, 0, 2);     // none to add to the linker script's
-  result.add_number(fw_cfg_key::kSmbiosEntries, 0, 2);  // likewise
-  result.add_number(fw_cfg_key::kIrq0Override, 1, 4);   // the timer is wired to I/O APIC pin 2
-
-  result.add_file("etc/e820", options.memory.e820_file());
-  result.add_file("bootorder", boot_order_file(options.boot_order, options.drives, {}));
-  // S3 and S4 are not offered; sleep types for S3, S4 as in the chipset.
-  result.add_file("etc/system-states", {128, 0, 0, 1, 2, 128});
-  if (options.menu.wait_milliseconds) {
-    result.add_number_file("etc/boot-menu-wait", *options.menu.wait_milliseconds, 2);
+  std::vector<std::string> first;
+  if (options.direct_boot) {
+    first.push_back(options.direct_boot->boot_path);
+    result = std::move(options.direct_boot->items);
   }
-  result.add_number_file("etc/boot-fail-wait", options.menu.retry_milliseconds.value_or(~0U), 4);
+  add_machine(result, options);
+  add_tables(result, options);
+  add_boot_menu(result, options.menu);
+  result.add_file("bootorder", boot_order_file(options.boot_order, options.drives, first));
   return result;
 }
 

@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "bios/direct_boot/direct_boot.h"
 #include "bios/firmware_items.h"
 #include "bios/memory_layout.h"
+#include "bios/smbios.h"
 #include "cpu/result.h"
 
 namespace ringshift::bios {
@@ -40,11 +42,19 @@ struct BootMenu {
 struct FirmwareOptions {
   MemoryLayout memory;
   unsigned processors = 1;
+  ProcessorIdentity processor = {};
   std::array<u8, 16> uuid{};
   std::string boot_order = "cad";  ///< a floppy, c hard disk, d CD, each at most once
   BootDrives drives = {};
   BootMenu menu = {};
   FirmwareConsole console = FirmwareConsole::Screen;
+  // Which optional devices the board has, for ACPI.
+  bool hpet = true;
+  bool pvpanic = true;
+  unsigned serial_ports = 2;
+  unsigned parallel_ports = 1;
+  /// A kernel to start before any drive.
+  std::optional<DirectBoot> direct_boot = {};
 };
 
 /// Checks a boot order string: letters a, c and d, each at most once, at least one.
@@ -56,6 +66,6 @@ std::vector<u8> boot_order_file(std::string_view order, const BootDrives& drives
                                 const std::vector<std::string>& first);
 
 /// All items and files for the fw_cfg device.
-FirmwareItems make_firmware_items(const FirmwareOptions& options);
+FirmwareItems make_firmware_items(FirmwareOptions options);
 
 }  // namespace ringshift::bios

@@ -59,6 +59,13 @@ struct FirmwareItems {
     items.push_back({key, std::move(content)});
   }
   void add_item(u16 key, std::vector<u8> content) { items.push_back({key, std::move(content)}); }
+  /// Adds a piece of memory for a boot ROM: its physical address, its size and its content.
+  void add_piece(u16 address_key, u16 size_key, u16 data_key, u32 address,
+                 std::vector<u8> content) {
+    add_number(address_key, address, 4);
+    add_number(size_key, content.size(), 4);
+    add_item(data_key, std::move(content));
+  }
   void add_file(std::string_view name, std::vector<u8> content) {
     files.push_back({std::string(name), std::move(content)});
   }

@@ -255,6 +255,7 @@ Decoder::~Decoder() = default;
 DecodeStatus Decoder::decode(std::span<const u8> bytes, DecodeMode mode, Instruction& into) const {
   const ZydisDecoder& decoder = mode.code_32 ? implementation_->code_32 : implementation_->code_16;
   const std::size_t available = std::min(bytes.size(), kLongestInstruction);
+  if (available == 0) return DecodeStatus::NeedsMoreBytes;
   ZydisDecoderContext context;
   ZydisDecodedInstruction decoded;
   const ZyanStatus status =

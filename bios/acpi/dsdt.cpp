@@ -198,8 +198,8 @@ Aml root_resources(const BoardDescription& board) {
 }
 
 Aml pci_root(const BoardDescription& board) {
-  return device("PCI0", {hardware_id("PNP0A03"), name("_ADR", integer(0)), name("_UID", integer(0)),
-                         root_resources(board), routing_table(), isa_bridge(board)});
+  return device("PCI0", {hardware_id("PNP0A03"), name("_UID", integer(0)), root_resources(board),
+                         routing_table(), isa_bridge(board)});
 }
 
 Aml hpet_device() {

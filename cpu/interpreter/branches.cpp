@@ -1,4 +1,4 @@
-// Near JMP Jcc LOOPcc JECXZ CALL RET; far JMP CALL RET; INT n INT3 INT1 INTO BOUND. A target is
+// Near JMP Jcc LOOPcc JECXZ CALL RET; far JMP CALL RET IRET; INT n INT3 INT1 INTO BOUND. A target is
 // checked against CS's limit before anything changes. SDM 2.
 #include "cpu/interpreter/binders.h"
 #include "cpu/interpreter/handler.h"
@@ -114,6 +114,11 @@ Completion far_indirect(Processor& processor, const Instruction& instruction) {
 Completion return_far(Processor& processor, const Instruction& instruction) {
   TRY_OR_FAULT(processor.far_return(instruction.operand_size,
                                     static_cast<unsigned>(instruction.immediate & 0xFFFF)));
+  return Completion::Branch;
+}
+
+Completion return_from_interrupt(Processor& processor, const Instruction& instruction) {
+  TRY_OR_FAULT(processor.interrupt_return(instruction.operand_size));
   return Completion::Branch;
 }
 
@@ -234,6 +239,7 @@ Handler bind_ret(const Instruction& instruction) {
   return instruction.operand_size == 2 ? &return_near<2> : &return_near<4>;
 }
 
+Handler bind_iret(const Instruction&) { return &return_from_interrupt; }
 Handler bind_int(const Instruction&) { return &interrupt_n; }
 Handler bind_int3(const Instruction&) { return &interrupt_3; }
 Handler bind_int1(const Instruction&) { return &interrupt_1; }

@@ -1,5 +1,5 @@
-// The interrupt flag and the ways into and out of the kernel: CLI, STI, PUSHF, POPF, STAC, CLAC, HLT,
-// SYSENTER, SYSEXIT. SDM 2A-2C; virtual interrupts: SDM 3A §20.3.3 and §20.4.
+// The interrupt flag and the ways into and out of the kernel: CLI, STI, PUSHF, POPF, STAC, CLAC,
+// HLT, SYSENTER, SYSEXIT. SDM 2A-2C; virtual interrupts: SDM 3A §20.3.3 and §20.4.
 #include "cpu/interpreter/binders.h"
 #include "cpu/interpreter/system.h"
 
@@ -26,8 +26,12 @@ Completion after_flags(const Processor& processor) {
 Completion cli(Processor& processor, const Instruction&) {
   State& state = processor.state;
   switch (interrupt_flag(state)) {
-    case InterruptFlag::Real: state.rflags &= ~eflags::IF; break;
-    case InterruptFlag::Virtual: state.rflags &= ~eflags::VIF; break;
+    case InterruptFlag::Real:
+      state.rflags &= ~eflags::IF;
+      break;
+    case InterruptFlag::Virtual:
+      state.rflags &= ~eflags::VIF;
+      break;
     case InterruptFlag::Refused:
       processor.raise(Vector::GeneralProtection, 0);
       return Completion::Fault;
@@ -56,7 +60,9 @@ Completion sti(Processor& processor, const Instruction&) {
 }
 
 /// Virtual-8086 mode with IOPL below 3: PUSHF and POPF fault, or with VME work on VIF, in 16 bits.
-bool virtual_flags(const State& state) { return state.virtual_8086() && state.iopl() < 3; }
+bool virtual_flags(const State& state) {
+  return state.virtual_8086() && state.iopl() < 3;
+}
 
 bool virtual_flags_refused(const State& state, unsigned size) {
   return (state.cr4 & cr4::VME) == 0 || size != 2;
@@ -81,8 +87,8 @@ Completion pushf(Processor& processor, const Instruction& instruction) {
 Completion popf(Processor& processor, const Instruction& instruction) {
   State& state = processor.state;
   const unsigned size = instruction.operand_size;
-  constexpr u64 kNarrow = eflags::Arithmetic | eflags::TF | eflags::IF | eflags::DF |
-                          eflags::IOPL | eflags::NT;
+  constexpr u64 kNarrow =
+      eflags::Arithmetic | eflags::TF | eflags::IF | eflags::DF | eflags::IOPL | eflags::NT;
   const bool on_virtual_flag = virtual_flags(state);
   if (on_virtual_flag && virtual_flags_refused(state, size)) {
     processor.raise(Vector::GeneralProtection, 0);
@@ -134,14 +140,32 @@ Completion sysexit(Processor& processor, const Instruction& instruction) {
 
 }  // namespace
 
-Handler bind_cli(const Instruction&) { return cli; }
-Handler bind_sti(const Instruction&) { return sti; }
-Handler bind_pushf(const Instruction&) { return pushf; }
-Handler bind_popf(const Instruction&) { return popf; }
-Handler bind_stac(const Instruction&) { return set_alignment_check<true>; }
-Handler bind_clac(const Instruction&) { return set_alignment_check<false>; }
-Handler bind_hlt(const Instruction&) { return hlt; }
-Handler bind_sysenter(const Instruction&) { return sysenter; }
-Handler bind_sysexit(const Instruction&) { return sysexit; }
+Handler bind_cli(const Instruction&) {
+  return cli;
+}
+Handler bind_sti(const Instruction&) {
+  return sti;
+}
+Handler bind_pushf(const Instruction&) {
+  return pushf;
+}
+Handler bind_popf(const Instruction&) {
+  return popf;
+}
+Handler bind_stac(const Instruction&) {
+  return set_alignment_check<true>;
+}
+Handler bind_clac(const Instruction&) {
+  return set_alignment_check<false>;
+}
+Handler bind_hlt(const Instruction&) {
+  return hlt;
+}
+Handler bind_sysenter(const Instruction&) {
+  return sysenter;
+}
+Handler bind_sysexit(const Instruction&) {
+  return sysexit;
+}
 
 }  // namespace ringshift::cpu

@@ -7,7 +7,9 @@ namespace ringshift::cpu {
 
 namespace {
 
-bool control_register_exists(unsigned number) { return number <= 4 && number != 1; }
+bool control_register_exists(unsigned number) {
+  return number <= 4 && number != 1;
+}
 
 Completion undefined(Processor& processor) {
   processor.raise(Vector::InvalidOpcode);
@@ -155,17 +157,41 @@ Handler bind_mov_system_register(const Instruction& instruction) {
   return nullptr;
 }
 
-Handler bind_clts(const Instruction&) { return clts; }
-Handler bind_invlpg(const Instruction&) { return invlpg; }
-Handler bind_cache_flush(const Instruction&) { return cache_flush; }
-Handler bind_cpuid(const Instruction&) { return cpuid; }
-Handler bind_rdtsc(const Instruction&) { return rdtsc; }
-Handler bind_rdtscp(const Instruction&) { return rdtscp; }
-Handler bind_rdpmc(const Instruction&) { return rdpmc; }
-Handler bind_rdpid(const Instruction&) { return rdpid; }
-Handler bind_rdmsr(const Instruction&) { return rdmsr; }
-Handler bind_wrmsr(const Instruction&) { return wrmsr; }
-Handler bind_xgetbv(const Instruction&) { return xgetbv; }
-Handler bind_xsetbv(const Instruction&) { return xsetbv; }
+Handler bind_clts(const Instruction&) {
+  return clts;
+}
+Handler bind_invlpg(const Instruction&) {
+  return invlpg;
+}
+Handler bind_cache_flush(const Instruction&) {
+  return cache_flush;
+}
+Handler bind_cpuid(const Instruction&) {
+  return cpuid;
+}
+Handler bind_rdtsc(const Instruction&) {
+  return rdtsc;
+}
+Handler bind_rdtscp(const Instruction&) {
+  return rdtscp;
+}
+Handler bind_rdpmc(const Instruction&) {
+  return rdpmc;
+}
+Handler bind_rdpid(const Instruction&) {
+  return rdpid;
+}
+Handler bind_rdmsr(const Instruction&) {
+  return rdmsr;
+}
+Handler bind_wrmsr(const Instruction&) {
+  return wrmsr;
+}
+Handler bind_xgetbv(const Instruction&) {
+  return xgetbv;
+}
+Handler bind_xsetbv(const Instruction&) {
+  return xsetbv;
+}
 
 }  // namespace ringshift::cpu

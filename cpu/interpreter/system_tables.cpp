@@ -1,5 +1,5 @@
-// Descriptor tables and selectors as operands: LGDT, SGDT, LLDT, SLDT, LTR, STR, SMSW, LMSW, LAR, LSL,
-// VERR, VERW, ARPL.
+// Descriptor tables and selectors as operands: LGDT, SGDT, LLDT, SLDT, LTR, STR, SMSW, LMSW, LAR,
+// LSL, VERR, VERW, ARPL.
 #include "cpu/interpreter/binders.h"
 #include "cpu/interpreter/system.h"
 
@@ -136,20 +136,50 @@ Completion arpl(Processor& processor, const Instruction& instruction) {
 
 }  // namespace
 
-Handler bind_lgdt(const Instruction&) { return load_table<&State::gdtr>; }
-Handler bind_lidt(const Instruction&) { return load_table<&State::idtr>; }
-Handler bind_sgdt(const Instruction&) { return store_table<&State::gdtr>; }
-Handler bind_sidt(const Instruction&) { return store_table<&State::idtr>; }
-Handler bind_lldt(const Instruction&) { return lldt; }
-Handler bind_ltr(const Instruction&) { return ltr; }
-Handler bind_sldt(const Instruction&) { return sldt; }
-Handler bind_str(const Instruction&) { return str; }
-Handler bind_smsw(const Instruction&) { return smsw; }
-Handler bind_lmsw(const Instruction&) { return lmsw; }
-Handler bind_lar(const Instruction&) { return inquire<&Processor::load_access_rights>; }
-Handler bind_lsl(const Instruction&) { return inquire<&Processor::load_segment_limit>; }
-Handler bind_verr(const Instruction&) { return verify<AccessType::Read>; }
-Handler bind_verw(const Instruction&) { return verify<AccessType::Write>; }
-Handler bind_arpl(const Instruction&) { return arpl; }
+Handler bind_lgdt(const Instruction&) {
+  return load_table<&State::gdtr>;
+}
+Handler bind_lidt(const Instruction&) {
+  return load_table<&State::idtr>;
+}
+Handler bind_sgdt(const Instruction&) {
+  return store_table<&State::gdtr>;
+}
+Handler bind_sidt(const Instruction&) {
+  return store_table<&State::idtr>;
+}
+Handler bind_lldt(const Instruction&) {
+  return lldt;
+}
+Handler bind_ltr(const Instruction&) {
+  return ltr;
+}
+Handler bind_sldt(const Instruction&) {
+  return sldt;
+}
+Handler bind_str(const Instruction&) {
+  return str;
+}
+Handler bind_smsw(const Instruction&) {
+  return smsw;
+}
+Handler bind_lmsw(const Instruction&) {
+  return lmsw;
+}
+Handler bind_lar(const Instruction&) {
+  return inquire<&Processor::load_access_rights>;
+}
+Handler bind_lsl(const Instruction&) {
+  return inquire<&Processor::load_segment_limit>;
+}
+Handler bind_verr(const Instruction&) {
+  return verify<AccessType::Read>;
+}
+Handler bind_verw(const Instruction&) {
+  return verify<AccessType::Write>;
+}
+Handler bind_arpl(const Instruction&) {
+  return arpl;
+}
 
 }  // namespace ringshift::cpu

@@ -1,5 +1,7 @@
 #include "tests/asm/compare.h"
 
+#include <algorithm>
+#include <cstdarg>
 #include <cstdio>
 #include <cstring>
 
@@ -19,15 +21,17 @@ struct Field {
 
 constexpr Field kFields[] = {
     {"fcw", 0, 2},           {"fsw", 2, 2},          {"ftw", 4, 1},          {"fop", 6, 2, true},
-    {"fip", 8, 4, true},     {"fcs", 12, 2, true},   {"fdp", 16, 4, true},   {"fds", 20, 2, true},
+    {"fip", 8, 4},     {"fcs", 12, 2, true},   {"fdp", 16, 4, true},   {"fds", 20, 2, true},
     {"mxcsr", 24, 4},
 };
 constexpr unsigned kStack = 32, kXmm = 160;
 
-template <typename... Values>
-std::string text(const char* format, Values... values) {
+[[gnu::format(printf, 1, 2)]] std::string text(const char* format, ...) {
   char line[256];
-  std::snprintf(line, sizeof line, format, values...);
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
   return line;
 }
 

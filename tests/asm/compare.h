@@ -13,8 +13,9 @@ namespace ringshift::tests {
 /// What an instruction leaves undefined and engines may therefore do differently.
 struct Tolerance {
   u32 eflags = 0;             ///< these bits don't count
-  bool x87_pointers = false;  ///< FIP, FDP, FOP don't count
-  bool mmx_registers = false;
+  /// FOP, FDP and the selectors don't count: processors differ in when they save them
+  /// (CPUID.7.EBX bits 6 and 13; SDM 1 §8.1.8, §8.1.9).
+  bool x87_pointers = false;
 };
 
 /// One line for each difference ("eax: 00000001, 00000002"); empty if the results agree.

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "cpu/decoder.h"
+#include "cpu/interpreter/interpreter.h"
 #include "cpu/processor.h"
 #include "mmu/guest_memory.h"
 #include "mmu/memory_map.h"
@@ -12,18 +12,24 @@ namespace ringshift::tests {
 
 namespace {
 
-using cpu::Completion;
 using cpu::SegmentName;
 
-// Physical layout: real-mode memory and tables below 1 MiB, the test areas above.
+// Physical layout: real-mode memory and tables below 2 MiB, which kernel tests see at kKernel; the test
+// areas above.
+constexpr u32 kKernel = layout::kKernel;
 constexpr u64 kRamSize = u64{4} << 20;
 constexpr u64 kPdpt = 0x10000, kDirectoryLow = 0x11000, kDirectoryHigh = 0x12000;
 constexpr u64 kDataTable = 0x13000, kStackTable = 0x14000, kCodeTable = 0x15000;
-constexpr u64 kGdt = 0x18000, kTss = 0x19000;
+constexpr u64 kGdt = 0x18000, kTss = 0x19000, kIdt = 0x1A000;
+// One HLT for each vector: where the exceptions of user tests end up.
+constexpr u64 kHandlers = 0x1C000, kHandlerSize = 16;
+constexpr u64 kKernelStackTop = 0x1F000;
 constexpr u64 kDataPhysical = 0x200000, kStackPhysical = 0x210000, kCodePhysical = 0x220000;
 constexpr u32 kRealCode = 0x7C00;
 
 constexpr u64 kPresent = 1, kWritable = 2, kUser = 4, kLarge = 0x80, kNx = u64{1} << 63;
+
+constexpr u8 kInt3 = 0xCC, kHlt = 0xF4;
 
 /// Ports are 64 KiB of memory, but for one that drives the interrupt line.
 class TestPlatform final : public cpu::Platform {
@@ -46,14 +52,20 @@ class TestPlatform final : public cpu::Platform {
   }
   void set_ferr(bool) override {}
   u64 time_stamp() override { return time += 100; }
-  bool deadline_due() override { return false; }
+  bool deadline_due() override { return --checks_left < 0; }
   bool read_apic_msr(u32, u64&) override { return false; }
   bool write_apic_msr(u32, u64) override { return false; }
 
   std::vector<u8> ports = std::vector<u8>(0x10000);
   cpu::Processor* processor = nullptr;
   u64 time = 0;
+  i64 checks_left = 0;  ///< of the deadline, one every thousand instructions or so
 };
+
+/// A base address as it is spread over a descriptor. SDM 3A §3.4.5.
+constexpr u64 descriptor_base(u64 base) {
+  return (base & 0xFFFFFF) << 16 | (base >> 24 & 0xFF) << 56;
+}
 
 cpu::SegmentRegister flat_segment(u16 selector, u8 type, u8 dpl) {
   cpu::SegmentRegister segment;
@@ -75,14 +87,15 @@ struct InterpreterEngine::Implementation {
   TestPlatform platform;
   cpu::CpuidModel model = cpu::CpuidModel::from_host();
   cpu::Processor processor;
-  cpu::Decoder decoder;
+  cpu::Interpreter interpreter;
+  u32 filled_begin = 0, filled_end = 0;  ///< of the code area: not INT3
   TestMode mode = TestMode::User32;
 
   explicit Implementation(mmu::GuestMemory&& memory)
       : guest_memory(std::move(memory)),
         port(map, {model.physical_address_bits}),
         processor(port, platform, model),
-        decoder(model) {
+        interpreter(processor) {
     port.set_observer(&processor);
     platform.processor = &processor;
   }
@@ -91,8 +104,9 @@ struct InterpreterEngine::Implementation {
   void build_page_tables();
   void build_descriptors();
   void load_flat_segments(u8 cpl);
-  Completion execute_one();
-  cpu::GuestResult<unsigned> fetch(std::span<u8> into);
+  bool faulted_to_kernel() const;
+  Outcome take_fault();
+  Outcome settle(CpuImage& image, u32 code_begin, u32 code_end);
 };
 
 InterpreterEngine::InterpreterEngine() = default;
@@ -118,13 +132,19 @@ TestMemory InterpreterEngine::memory() const {
 }
 
 cpu::Processor& InterpreterEngine::processor() { return implementation_->processor; }
-const cpu::Decoder& InterpreterEngine::decoder() const { return implementation_->decoder; }
+const cpu::Decoder& InterpreterEngine::decoder() const { return implementation_->interpreter.decoder(); }
 
 void InterpreterEngine::place_code(u32 address, std::span<const u8> bytes) {
-  const u64 physical = implementation_->mode == TestMode::Real16
-                           ? address
-                           : kCodePhysical + (address - layout::kCode);
-  implementation_->map.write({physical}, bytes);
+  Implementation& self = *implementation_;
+  if (self.mode == TestMode::Real16) {
+    self.map.write({address}, bytes);
+    return;
+  }
+  const std::vector<u8> filler(self.filled_end - self.filled_begin, kInt3);
+  self.map.write({kCodePhysical + self.filled_begin}, filler);
+  self.filled_begin = address - layout::kCode;
+  self.filled_end = self.filled_begin + static_cast<u32>(bytes.size());
+  self.map.write({kCodePhysical + self.filled_begin}, bytes);
 }
 
 void InterpreterEngine::Implementation::build_page_tables() {
@@ -133,8 +153,7 @@ void InterpreterEngine::Implementation::build_page_tables() {
   write64(kPdpt, kDirectoryLow | kPresent);
   write64(kPdpt + 8, kDirectoryHigh | kPresent);
   constexpr u64 kTableRights = kPresent | kWritable | kUser;
-  // The tables themselves, for kernel tests: linear = physical.
-  write64(kDirectoryLow, kPresent | kWritable | kLarge);
+  write64(kDirectoryHigh + directory_slot(kKernel), kPresent | kWritable | kLarge);
   write64(kDirectoryLow + directory_slot(layout::kData), kDataTable | kTableRights);
   write64(kDirectoryLow + directory_slot(layout::kStack), kStackTable | kTableRights);
   write64(kDirectoryHigh + directory_slot(layout::kCode), kCodeTable | kTableRights);
@@ -150,8 +169,8 @@ void InterpreterEngine::Implementation::build_page_tables() {
   }
 }
 
-/// The kernel tests' GDT: 08h code, 10h data, 18h a spare; 23h, 2Bh the user's; 30h a 32-bit TSS whose
-/// ring 0 stack is the upper half of the stack area.
+/// The kernel tests' GDT: 08h code, 10h data, 18h a spare; 23h, 2Bh the user's; 30h a 32-bit TSS. The
+/// IDT has 256 interrupt gates, of which programs may call 3 and 4; kernel tests load their own.
 void InterpreterEngine::Implementation::build_descriptors() {
   write64(kGdt, 0);
   write64(kGdt + 0x08, 0x00CF'9B00'0000'FFFF);
@@ -159,12 +178,19 @@ void InterpreterEngine::Implementation::build_descriptors() {
   write64(kGdt + 0x18, 0);
   write64(kGdt + 0x20, 0x00CF'FB00'0000'FFFF);
   write64(kGdt + 0x28, 0x00CF'F300'0000'FFFF);
-  write64(kGdt + 0x30, 0x0000'8900'0000'0067 | kTss << 16);
+  write64(kGdt + 0x30, descriptor_base(kKernel + kTss) | 0x0000'8B00'0000'0067);
   for (u64 slot = 0x38; slot < 0x100; slot += 8) write64(kGdt + slot, 0);
   for (u64 at = 0; at < 0x68; at += 8) write64(kTss + at, 0);
-  map.write_value({kTss + 4}, layout::kStack + kPageSize, 4);
+  map.write_value({kTss + 4}, kKernel + kKernelStackTop, 4);
   map.write_value({kTss + 8}, 0x10, 4);
   map.write_value({kTss + 0x64}, 0x00680000, 4);  // no I/O bitmap
+  for (u64 vector = 0; vector < 256; ++vector) {
+    const u64 handler = kKernel + kHandlers + vector * kHandlerSize;
+    const u64 dpl = vector == 3 || vector == 4 ? 3 : 0;
+    write64(kIdt + vector * 8, (handler & 0xFFFF) | 0x08 << 16 | (0x8E00 | dpl << 13) << 32 |
+                                   (handler >> 16 << 48));
+    map.write_value({handler - kKernel}, kHlt, 1);
+  }
 }
 
 void InterpreterEngine::Implementation::load_flat_segments(u8 cpl) {
@@ -202,11 +228,13 @@ void InterpreterEngine::enter(TestMode mode) {
   state.efer = cpu::efer::NXE;
   state.cr3 = kPdpt;
   state.pdpte = {kDirectoryLow | kPresent, kDirectoryHigh | kPresent, 0, 0};
-  state.gdtr = {kGdt, 0xFF};
-  state.idtr = {0, 0};
+  state.gdtr = {kKernel + kGdt, 0xFF};
+  state.idtr = {kKernel + kIdt, static_cast<u16>(mode == TestMode::User32 ? 0x7FF : 0)};
+  const std::vector<u8> filler(layout::kCodePages * kPageSize, kInt3);
+  self.map.write({kCodePhysical}, filler);
   state.tr = {};
   state.tr.selector = 0x30;
-  state.tr.base = kTss;
+  state.tr.base = kKernel + kTss;
   state.tr.limit = 0x67;
   state.tr.type = 0xB;
   state.tr.present = true;
@@ -214,56 +242,6 @@ void InterpreterEngine::enter(TestMode mode) {
   self.load_flat_segments(mode == TestMode::User32 ? 3 : 0);
   processor.flush_tlb(true);
   processor.update_attention();
-}
-
-/// Up to 15 bytes from CS:EIP; fewer where the next page can't be fetched from, unless that is the
-/// first byte.
-cpu::GuestResult<unsigned> InterpreterEngine::Implementation::fetch(std::span<u8> into) {
-  const u64 linear = processor.state.segment(SegmentName::CS).base + processor.state.rip;
-  const cpu::PageAccess access{cpu::AccessType::Execute, processor.data_privilege(), false};
-  unsigned length = 0;
-  while (length < into.size()) {
-    const u64 at = (linear + length) & 0xFFFFFFFF;
-    const auto physical = processor.translate(at, access);
-    if (physical.faulted()) {
-      if (length == 0) return cpu::Faulted{};
-      return length;
-    }
-    const unsigned in_page = static_cast<unsigned>(
-        std::min<u64>(into.size() - length, kPageSize - (at & kPageMask)));
-    map.read(port.mask_a20(physical.value()), into.subspan(length, in_page));
-    length += in_page;
-  }
-  return length;
-}
-
-Completion InterpreterEngine::Implementation::execute_one() {
-  std::array<u8, cpu::kLongestInstruction> bytes;
-  const auto fetched = fetch(bytes);
-  if (fetched.faulted()) return Completion::Fault;
-  cpu::Instruction instruction;
-  const std::span available = std::span(bytes).first(fetched.value());
-  switch (decoder.decode(available, processor.decode_mode(), instruction)) {
-    case cpu::DecodeStatus::Ok:
-      break;
-    case cpu::DecodeStatus::InvalidOpcode:
-      processor.raise(cpu::Vector::InvalidOpcode);
-      return Completion::Fault;
-    case cpu::DecodeStatus::TooLong:
-      processor.raise(cpu::Vector::GeneralProtection, 0);
-      return Completion::Fault;
-    case cpu::DecodeStatus::NeedsMoreBytes:
-      // The fetch stopped at a page that faults: ask again for the fault.
-      (void)processor.translate(
-          processor.state.segment(SegmentName::CS).base + processor.state.rip + fetched.value(),
-          {cpu::AccessType::Execute, processor.data_privilege(), false});
-      return Completion::Fault;
-  }
-  const Completion completion = instruction.handler(processor, instruction);
-  if (completion == Completion::Next || completion == Completion::EndBlock) {
-    processor.state.rip = (processor.state.rip + instruction.length) & 0xFFFFFFFF;
-  }
-  return completion;
 }
 
 namespace {
@@ -278,49 +256,101 @@ void load_image(cpu::State& state, const CpuImage& image) {
 void store_image(const cpu::State& state, CpuImage& image) {
   for (unsigned n = 0; n < 8; ++n) image.gpr[n] = static_cast<u32>(state.gpr[n]);
   image.eip = static_cast<u32>(state.rip);
-  image.eflags = static_cast<u32>(state.rflags);
+  image.eflags = static_cast<u32>(state.rflags & ~cpu::eflags::RF);
   image.extended = state.extended;
 }
 
-Outcome outcome_of(const cpu::GuestException& exception) {
-  Outcome outcome{Ending::Fault, static_cast<u8>(exception.vector),
-                  exception.has_error_code ? exception.error_code : 0, 0};
-  if (exception.vector == cpu::Vector::PageFault) {
-    outcome.cr2 = static_cast<u32>(exception.fault_address);
-  }
-  return outcome;
+bool has_error_code(unsigned vector) {
+  return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
 }
 
 }  // namespace
 
+bool InterpreterEngine::Implementation::faulted_to_kernel() const {
+  const cpu::State& state = processor.state;
+  return state.cpl == 0 && state.rip - kKernel - kHandlers < 256 * kHandlerSize;
+}
+
+/// The processor has just delivered an exception from CPL 3: reads what it pushed, and puts the
+/// program's state back as it was before delivery.
+Outcome InterpreterEngine::Implementation::take_fault() {
+  cpu::State& state = processor.state;
+  Outcome outcome{Ending::Fault};
+  outcome.vector = static_cast<u8>((state.rip - kKernel - kHandlers) / kHandlerSize);
+  u64 frame = state.gpr[cpu::Rsp] - kKernel;
+  const auto pop = [&] {
+    const u64 value = map.read_value({frame}, 4);
+    frame += 4;
+    return value;
+  };
+  if (has_error_code(outcome.vector)) outcome.error_code = static_cast<u32>(pop());
+  if (outcome.vector == 14) outcome.cr2 = static_cast<u32>(state.cr2);
+  state.rip = pop();
+  pop();  // CS
+  state.rflags = pop() & ~cpu::eflags::RF;
+  state.gpr[cpu::Rsp] = pop();
+  state.activity = cpu::Activity::Running;
+  load_flat_segments(3);
+  processor.update_attention();
+  return outcome;
+}
+
+/// What a user program's end means, by the host engine's rules: an INT3 that the program doesn't
+/// contain, or a place that can't be fetched from, has been reached.
+Outcome InterpreterEngine::Implementation::settle(CpuImage& image, u32 code_begin, u32 code_end) {
+  Outcome outcome;
+  if (faulted_to_kernel()) outcome = take_fault();
+  store_image(processor.state, image);
+  if (outcome.ending != Ending::Fault) return outcome;
+  constexpr u8 kBreakpoint = 3, kPageFault = 14;
+  if (outcome.vector == kBreakpoint && image.eip - 1 - code_begin >= code_end - code_begin) {
+    --image.eip;
+    return {};
+  }
+  const bool fetch = outcome.vector == kPageFault && outcome.cr2 == image.eip;
+  if (fetch && image.eip - code_begin >= code_end - code_begin) return {};
+  return outcome;
+}
+
 Outcome InterpreterEngine::step(CpuImage& image) {
   Implementation& self = *implementation_;
   load_image(self.processor.state, image);
-  Completion completion = Completion::Repeat;
-  while (completion == Completion::Repeat) completion = self.execute_one();
+  self.interpreter.run_one();
+  Outcome outcome;
+  if (self.faulted_to_kernel()) outcome = self.take_fault();
   store_image(self.processor.state, image);
-  if (completion == Completion::Fault) return outcome_of(self.processor.pending_exception());
-  return {};
+  return outcome;
 }
 
-Outcome InterpreterEngine::run(CpuImage& image, u32 end, unsigned step_limit) {
+Outcome InterpreterEngine::run_program(CpuImage& image) {
+  Implementation& self = *implementation_;
+  load_image(self.processor.state, image);
+  self.processor.update_attention();
+  self.platform.checks_left = 1000;
+  const cpu::Exit exit = self.interpreter.run();
+  if (exit != cpu::Exit::Halt || !self.faulted_to_kernel()) {
+    store_image(self.processor.state, image);
+    return {Ending::OutOfSteps};
+  }
+  return self.settle(image, layout::kCode + self.filled_begin, layout::kCode + self.filled_end);
+}
+
+Outcome InterpreterEngine::run_until(CpuImage& image, u32 end, unsigned step_limit) {
   Implementation& self = *implementation_;
   cpu::Processor& processor = self.processor;
   load_image(processor.state, image);
   processor.update_attention();
+  self.platform.checks_left = 1000;
   Outcome outcome{Ending::OutOfSteps};
   for (unsigned step = 0; step < step_limit; ++step) {
-    if (processor.attention()) processor.service_events();
-    if (processor.state.activity != cpu::Activity::Running) break;
     if (processor.state.rip + processor.state.segment(SegmentName::CS).base == end) {
       outcome = {};
       break;
     }
-    if (self.execute_one() != Completion::Fault) continue;
-    outcome = outcome_of(processor.pending_exception());
-    if (self.mode == TestMode::User32 || processor.state.idtr.limit == 0) break;
-    outcome = {Ending::OutOfSteps};
-    processor.deliver_pending_exception();
+    if (!self.interpreter.run_one() && processor.state.activity == cpu::Activity::Shutdown) break;
+  }
+  if (processor.state.activity == cpu::Activity::Shutdown) {
+    outcome = {Ending::Fault, static_cast<u8>(processor.pending_exception().vector)};
   }
   store_image(processor.state, image);
   return outcome;

@@ -35,12 +35,15 @@ class InterpreterEngine {
   void place_code(u32 address, std::span<const u8> bytes);
   /// Puts the processor into the state that tests of this mode start from.
   void enter(TestMode mode);
-  /// One instruction from image.eip (a repeated string instruction: all its iterations). Faults are
-  /// reported, not delivered.
+  /// User32: one instruction from image.eip (a repeated string instruction: all its iterations).
   Outcome step(CpuImage& image);
-  /// Runs from image.eip to `end`. Kernel32 and Real16 deliver exceptions as the guest's tables say;
-  /// User32 reports the first.
-  Outcome run(CpuImage& image, u32 end, unsigned step_limit);
+  /// User32: whole blocks at a time until an exception; an INT3 outside the placed code, or an
+  /// address without memory, is Ending::Reached, as with the host engine.
+  Outcome run_program(CpuImage& image);
+  /// Kernel32, Real16: instruction by instruction until control reaches linear address `end`, with
+  /// exceptions going where the guest's own tables say. A triple fault is reported as its last
+  /// exception.
+  Outcome run_until(CpuImage& image, u32 end, unsigned step_limit);
 
   cpu::Processor& processor();
   const cpu::Decoder& decoder() const;

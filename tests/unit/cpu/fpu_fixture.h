@@ -21,7 +21,8 @@ class FlatMemory final : public MemoryPort {
  public:
   static constexpr u64 kSize = u64{1} << 20;
 
-  TranslateResult translate(const PagingContext&, LinearAddress linear, PageAccess access) override {
+  TranslateResult translate(const PagingContext&, LinearAddress linear,
+                            PageAccess access) override {
     if (absent.contains(linear.page_number())) {
       return PageFault{access.type == AccessType::Write ? 2U : 0U};
     }
@@ -127,11 +128,13 @@ struct FpuMachine {
   }
   template <typename T>
   T xmm(unsigned reg, unsigned lane) {
-    return image::load<T>(extended(), image::kXmm + 16 * reg + static_cast<unsigned>(sizeof(T)) * lane);
+    return image::load<T>(extended(),
+                          image::kXmm + 16 * reg + static_cast<unsigned>(sizeof(T)) * lane);
   }
   template <typename T>
   void set_xmm(unsigned reg, unsigned lane, T value) {
-    image::store<T>(extended(), image::kXmm + 16 * reg + static_cast<unsigned>(sizeof(T)) * lane, value);
+    image::store<T>(extended(), image::kXmm + 16 * reg + static_cast<unsigned>(sizeof(T)) * lane,
+                    value);
   }
   void set_mxcsr(u32 value) { image::store<u32>(extended(), image::kMxcsr, value); }
   u32 mxcsr() { return image::mxcsr(extended()); }

@@ -1,6 +1,7 @@
 #include "host_comparison.h"
 
 #include <cstddef>
+#include <vector>
 
 namespace ringshift::cpu::test {
 
@@ -8,6 +9,14 @@ static_assert(offsetof(NativeRegisters, mmx) == 256 && offsetof(NativeRegisters,
               offsetof(NativeRegisters, mxcsr) == 428 && offsetof(NativeRegisters, flags) == 432 &&
               offsetof(NativeRegisters, gpr) == 440 &&
               offsetof(NativeRegisters, memory_pointer) == 464);
+
+NativeCode::Function NativeCode::make(std::span<const u8> instruction) {
+  constexpr u8 kRet = 0xC3;
+  std::vector<u8> code(instruction.begin(), instruction.end());
+  code.push_back(kRet);
+  area_.clear();
+  return reinterpret_cast<Function>(reinterpret_cast<u64>(area_.append(code)));
+}
 
 // RBX holds the registers' address, RBP the operation; operations may use EAX ECX EDX RSI RDI.
 __asm__(R"(

@@ -28,10 +28,18 @@ TEST_CASE("a far jump to the same level") {
 
 TEST_CASE("far jumps are refused as the manual says") {
   M m(3);
-  SECTION("null") { REQUIRE_FAULT(m, jump(m, 3, 0), GeneralProtection, 0); }
-  SECTION("outside the table") { REQUIRE_FAULT(m, jump(m, 0x83, 0), GeneralProtection, 0x80); }
-  SECTION("inner level") { REQUIRE_FAULT(m, jump(m, M::kCode0, 0), GeneralProtection, 0x08); }
-  SECTION("data") { REQUIRE_FAULT(m, jump(m, M::kData3, 0), GeneralProtection, 0x20); }
+  SECTION("null") {
+    REQUIRE_FAULT(m, jump(m, 3, 0), GeneralProtection, 0);
+  }
+  SECTION("outside the table") {
+    REQUIRE_FAULT(m, jump(m, 0x83, 0), GeneralProtection, 0x80);
+  }
+  SECTION("inner level") {
+    REQUIRE_FAULT(m, jump(m, M::kCode0, 0), GeneralProtection, 0x08);
+  }
+  SECTION("data") {
+    REQUIRE_FAULT(m, jump(m, M::kData3, 0), GeneralProtection, 0x20);
+  }
   SECTION("interrupt gate") {
     m.set_gdt(M::kFree, gate_descriptor(SystemType::InterruptGate32, M::kCode3, 0, 3));
     REQUIRE_FAULT(m, jump(m, M::kFree, 0), GeneralProtection, M::kFree);

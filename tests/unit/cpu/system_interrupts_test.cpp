@@ -1,4 +1,5 @@
-// Delivery through the IDT and the real-mode vector table, double and triple faults: SDM 3A chapter 6.
+// Delivery through the IDT and the real-mode vector table, double and triple faults: SDM 3A
+// chapter 6.
 #include "tests/unit/cpu/system_machine.h"
 
 using namespace ringshift;
@@ -193,7 +194,8 @@ TEST_CASE("double faults follow table 6-5") {
   M m;
   m.set_idt(8, interrupt_gate());
   SECTION("contributory after contributory") {
-    m.processor.deliver_exception(exception(Vector::GeneralProtection, 0));  // IDT entry 13 is empty
+    m.processor.deliver_exception(
+        exception(Vector::GeneralProtection, 0));  // IDT entry 13 is empty
     CHECK(m.state.rip == M::kHandler);
     CHECK(m.peek<u32>(M::kStack0 - 16) == 0);
     CHECK(m.state.activity == Activity::Running);

@@ -98,8 +98,8 @@ inline CpuidModel full_model() {
 // --- Descriptors ---
 
 /// Type values of the SDM's table 3-1.
-inline constexpr u8 kData = 0, kDataWritable = 2, kDataExpandDown = 6, kCode = 8, kCodeReadable = 10,
-                    kConforming = 14;
+inline constexpr u8 kData = 0, kDataWritable = 2, kDataExpandDown = 6, kCode = 8,
+                    kCodeReadable = 10, kConforming = 14;
 
 struct SegmentFields {
   u64 base = 0;
@@ -160,10 +160,10 @@ struct SystemMachine {
   static constexpr u32 kStack0 = 0x10000, kStack3 = 0x20000, kCode = 0x30000, kHandler = 0x40000;
 
   // The GDT that every protected-mode test starts from.
-  static constexpr u16 kCode0 = 0x08, kData0 = 0x10, kCode3 = 0x1B, kData3 = 0x23, kTssSelector = 0x28,
-                       kTss2Selector = 0x30, kTss16Selector = 0x38, kLdtSelector = 0x40,
-                       kConforming0 = 0x48, kCode1 = 0x51, kData1 = 0x59, kFree = 0x60, kFree2 = 0x68,
-                       kFree3 = 0x70;
+  static constexpr u16 kCode0 = 0x08, kData0 = 0x10, kCode3 = 0x1B, kData3 = 0x23,
+                       kTssSelector = 0x28, kTss2Selector = 0x30, kTss16Selector = 0x38,
+                       kLdtSelector = 0x40, kConforming0 = 0x48, kCode1 = 0x51, kData1 = 0x59,
+                       kFree = 0x60, kFree2 = 0x68, kFree3 = 0x70;
   static constexpr u16 kGdtLimit = 0x7F;
 
   CpuidModel model = full_model();
@@ -265,12 +265,12 @@ struct SystemMachine {
 };
 
 /// Requires that a call faulted with exactly this vector and error code.
-#define REQUIRE_FAULT(machine, call, vector_, code_)              \
-  do {                                                            \
-    REQUIRE((call).faulted());                                    \
-    REQUIRE((machine).faulted_vector() == Vector::vector_);       \
+#define REQUIRE_FAULT(machine, call, vector_, code_)                 \
+  do {                                                               \
+    REQUIRE((call).faulted());                                       \
+    REQUIRE((machine).faulted_vector() == Vector::vector_);          \
     REQUIRE((machine).processor.pending_exception().has_error_code); \
-    REQUIRE((machine).faulted_code() == u32{code_});              \
+    REQUIRE((machine).faulted_code() == u32{code_});                 \
   } while (false)
 
 #define REQUIRE_OK(call) REQUIRE_FALSE((call).faulted())

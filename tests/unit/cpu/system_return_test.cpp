@@ -30,8 +30,7 @@ TEST_CASE("IRETD to level 3 and back in flags") {
   CHECK(m.state.cpl == 3);
   CHECK(m.state.rip == 0x1234);
   CHECK(m.state.gpr[Rsp] == M::kStack3);
-  CHECK(m.state.rflags ==
-        (eflags::Fixed | eflags::IF | eflags::RF | eflags::CF | eflags::IOPL));
+  CHECK(m.state.rflags == (eflags::Fixed | eflags::IF | eflags::RF | eflags::CF | eflags::IOPL));
   CHECK_FALSE(m.segment(SegmentName::DS).present);
 }
 
@@ -54,9 +53,9 @@ TEST_CASE("which flags IRET may change depends on CPL and IOPL") {
     m.enter(3);
     frame(m, 0, M::kCode3, kEverything);
     REQUIRE_OK(m.processor.interrupt_return(4));
-    CHECK(m.state.rflags == (eflags::Fixed | (kEverything & ~(eflags::IF | eflags::IOPL |
-                                                              eflags::VIF | eflags::VIP |
-                                                              eflags::VM))));
+    CHECK(m.state.rflags ==
+          (eflags::Fixed |
+           (kEverything & ~(eflags::IF | eflags::IOPL | eflags::VIF | eflags::VIP | eflags::VM))));
   }
   SECTION("level 3, IOPL 3: IF too") {
     m.enter(3);

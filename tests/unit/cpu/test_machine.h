@@ -129,7 +129,7 @@ class TestPlatform final : public Platform {
 struct TestMachine {
   static constexpr u64 kCode = 0x1000;
   static constexpr u64 kData = 0x8000;
-  static constexpr u64 kStack = 0x7000;
+  static constexpr u64 kStack = 0x7800;
   static constexpr u64 kHandler = 0x2000;  ///< entry of each vector's handler: kHandler + 16 * vector
   static constexpr u64 kIdt = 0x3000;
   static constexpr u64 kGdt = 0x4000;
