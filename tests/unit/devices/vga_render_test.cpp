@@ -414,7 +414,7 @@ TEST_CASE("VGA picture: whatever the registers hold, it stays inside video memor
   VgaFixture f;
   u32 state = 12345;
   auto random = [&state] { return static_cast<u8>((state = state * 1664525 + 1013904223) >> 24); };
-  for (unsigned round = 0; round < 60; ++round) {
+  for (unsigned round = 0; round < 20; ++round) {
     f.out(0x3C2, random() | 1);
     f.crtc(0x11, 0);
     for (u8 i = 0; i < 25; ++i) f.crtc(i, random());
