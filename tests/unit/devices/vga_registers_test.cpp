@@ -2,7 +2,7 @@
 
 #include <numeric>
 
-#include "vga_fixture.h"
+#include "tests/unit/devices/vga_fixture.h"
 
 using namespace ringshift;
 using namespace ringshift::devices;
