@@ -6,7 +6,8 @@ target_compile_options(ringshift_options INTERFACE
   -Wcast-qual -Wformat=2 -Wnull-dereference -Wimplicit-fallthrough)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # False positives in optimised and sanitized standard-library code with GCC 12.
-  target_compile_options(ringshift_options INTERFACE -Wno-null-dereference -Wno-maybe-uninitialized)
+  target_compile_options(ringshift_options INTERFACE -Wno-null-dereference -Wno-maybe-uninitialized
+    -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread)
 endif()
 target_include_directories(ringshift_options INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>)
 if(RINGSHIFT_SANITIZE)

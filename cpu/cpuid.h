@@ -32,6 +32,9 @@ struct CpuidModel {
   std::string_view brand;
   unsigned physical_address_bits = 36;
   u32 tsc_khz = 0;
+  /// Input clock of the local APIC's timer. With it and `tsc_khz` leaf 15h tells the guest the TSC's
+  /// rate, which a guest could only mismeasure on a busy host. 0: not told.
+  u32 crystal_hz = 0;
 
   bool has(Feature feature) const {
     return feature == Feature::Always || features[static_cast<std::size_t>(feature)];

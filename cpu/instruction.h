@@ -61,13 +61,21 @@ struct MemoryOperand {
 
 enum class RepeatPrefix : u8 { None, Rep, RepNe };
 
+/// What an instruction may do to the flow of control, as far as its encoding tells.
+enum class ControlFlow : u8 {
+  Sequential,
+  Conditional,  ///< a near branch that may fall through: Jcc, LOOPcc, JECXZ
+  Near,         ///< always a near branch: JMP, CALL, RET; CS and the modes stay
+  Far,          ///< far transfers, interrupts, HLT: anything may have changed afterwards
+};
+
 struct Instruction {
   Handler handler = nullptr;
   u16 mnemonic = 0;      ///< ZydisMnemonic; the number of the line in instructions.def's order too
   u8 length = 0;         ///< bytes
   u8 operand_size = 4;   ///< effective operand size in bytes: 2, 4 (8 in long mode)
   u8 address_size = 4;   ///< effective address size in bytes: 2, 4 (8)
-  u8 stack_size = 4;     ///< SS.B at decode time is not assumed: unused by stack operations
+  ControlFlow control_flow = ControlFlow::Sequential;
   RepeatPrefix repeat = RepeatPrefix::None;
   bool lock = false;
   u8 operand_count = 0;  ///< explicit operands, in Intel order

@@ -25,7 +25,8 @@ namespace ringshift::cpu {
 enum class InterruptSource : u8 {
   External,   ///< INTR or NMI
   Exception,  ///< a fault, trap or abort of the processor's
-  Software,   ///< INT n, INT3, INTO
+  Software,   ///< INT n (CDh)
+  SoftwareTrap,  ///< INT3 (CCh), INTO: in virtual-8086 mode without IOPL check and VME redirection
   Privileged, ///< INT1
 };
 
@@ -36,6 +37,7 @@ enum class TaskSwitchSource : u8 { Jump, Call, Interrupt, Iret };
 class CodeCacheClient {
  public:
   virtual ~CodeCacheClient() = default;
+  /// `length` bytes within one page; more than a page means that any code may have become other code.
   virtual void code_written(PhysicalAddress address, u64 length) = 0;
   /// The linear-to-physical mapping may have changed (CR3, INVLPG, paging bits).
   virtual void translations_changed() = 0;
@@ -175,8 +177,12 @@ class Processor final : public CodeObserver {
   // --- Between instructions ---
   /// Anything for service_events() to look at? One load and one test on the engine's hot path.
   bool attention() const { return attention_.load(std::memory_order_relaxed) != 0; }
-  /// Debug traps, NMI, interrupts, in the manual's order (SDM 3A §6.9 table 6-2); wakes from HLT.
-  /// Returns true if control flow has changed.
+  /// Debug traps, NMI, interrupts, instruction breakpoints, in the manual's order (SDM 3A §6.9 table
+  /// 6-2); wakes from HLT. Returns true if control flow has changed.
+  ///
+  /// An engine calls it before an instruction whenever attention() is set. Where attention() is still
+  /// set afterwards (single-step, breakpoints, RF, an STI or MOV SS shadow, a kick), the engine runs
+  /// exactly one instruction and calls again; where state.activity isn't Running, it leaves.
   bool service_events();
   /// INTR. From the vCPU's thread only.
   void set_interrupt_line(bool asserted);
@@ -222,6 +228,7 @@ class Processor final : public CodeObserver {
 
   u64 exceptions_delivered = 0;
   u64 interrupts_delivered = 0;
+  u64 string_iterations = 0;  ///< of REP instructions, beyond the first
 
  private:
   static constexpr u32 kKick = 1, kInterrupt = 2, kNmi = 4, kDebug = 8, kShadow = 16, kActivity = 32;

@@ -88,6 +88,9 @@ class ScreenSource {
   virtual ~ScreenSource() = default;
   virtual void render(Frame& frame) = 0;
   virtual TextScreen text() = 0;
+  /// Whether `render()` would now give another picture than the last time, so that a window needn't
+  /// draw what it already shows. True if unsure.
+  virtual bool changed() { return true; }
 };
 
 // --- Keyboard and mouse -------------------------------------------------------------------------

@@ -33,18 +33,36 @@ bool take_prefix(u8 byte, Encoding& encoding) {
     encoding.segment_overridden = true;
   };
   switch (byte) {
-    case 0x66: encoding.operand_size_prefix = true; return true;
+    case 0x66:
+      encoding.operand_size_prefix = true;
+      return true;
     case 0xF2:
-    case 0xF3: encoding.repeat_prefix = byte; return true;
-    case 0x26: override_segment(SegmentName::ES); return true;
-    case 0x2E: override_segment(SegmentName::CS); return true;
-    case 0x36: override_segment(SegmentName::SS); return true;
-    case 0x3E: override_segment(SegmentName::DS); return true;
-    case 0x64: override_segment(SegmentName::FS); return true;
-    case 0x65: override_segment(SegmentName::GS); return true;
+    case 0xF3:
+      encoding.repeat_prefix = byte;
+      return true;
+    case 0x26:
+      override_segment(SegmentName::ES);
+      return true;
+    case 0x2E:
+      override_segment(SegmentName::CS);
+      return true;
+    case 0x36:
+      override_segment(SegmentName::SS);
+      return true;
+    case 0x3E:
+      override_segment(SegmentName::DS);
+      return true;
+    case 0x64:
+      override_segment(SegmentName::FS);
+      return true;
+    case 0x65:
+      override_segment(SegmentName::GS);
+      return true;
     case 0x67:
-    case 0xF0: return true;
-    default: return false;
+    case 0xF0:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -55,7 +73,8 @@ void take_vex(ByteReader& reader, Encoding& encoding) {
   if (three_bytes) encoding.map = static_cast<OpcodeMap>(reader.next() & 3);
   const u8 last = reader.next();
   encoding.vex_w = three_bytes && (last & 0x80) != 0;
-  encoding.vex_vvvv = static_cast<u8>(~last >> 3 & 7);  // the fourth bit is ignored outside 64-bit mode
+  encoding.vex_vvvv =
+      static_cast<u8>(~last >> 3 & 7);  // the fourth bit is ignored outside 64-bit mode
   encoding.vex_l = (last & 4) != 0;
   encoding.vex_pp = last & 3;
   encoding.opcode = reader.next();
@@ -89,9 +108,15 @@ void take_modrm(ByteReader& reader, unsigned address_size, Encoding& encoding) {
   }
   const u32 raw = reader.next(displacement_size);
   switch (displacement_size) {
-    case 1: encoding.displacement = static_cast<i8>(raw); break;
-    case 2: encoding.displacement = static_cast<i16>(raw); break;
-    default: encoding.displacement = static_cast<i32>(raw); break;
+    case 1:
+      encoding.displacement = static_cast<i8>(raw);
+      break;
+    case 2:
+      encoding.displacement = static_cast<i16>(raw);
+      break;
+    default:
+      encoding.displacement = static_cast<i32>(raw);
+      break;
   }
 }
 
@@ -110,17 +135,22 @@ bool w_means_gpr_width(const Encoding& encoding) {
         case 0x2A:
         case 0x2C:
         case 0x2D:
-        case 0x6E: return true;
-        case 0x7E: return encoding.vex_pp == 1;
-        default: return false;
+        case 0x6E:
+          return true;
+        case 0x7E:
+          return encoding.vex_pp == 1;
+        default:
+          return false;
       }
-    case OpcodeMap::Map0F3A: return encoding.opcode == 0x16 || encoding.opcode == 0x22;
-    default: return false;
+    case OpcodeMap::Map0F3A:
+      return encoding.opcode == 0x16 || encoding.opcode == 0x22;
+    default:
+      return false;
   }
 }
 
-/// The fourth register operand sits in the immediate's upper half, whose highest bit 32-bit code may
-/// set to no effect: VBLENDVPS, VBLENDVPD, VPBLENDVB.
+/// The fourth register operand sits in the immediate's upper half, whose highest bit 32-bit code
+/// may set to no effect: VBLENDVPS, VBLENDVPD, VPBLENDVB.
 bool immediate_names_register(const Encoding& encoding) {
   return encoding.map == OpcodeMap::Map0F3A && encoding.opcode >= 0x4A && encoding.opcode <= 0x4C;
 }
@@ -152,10 +182,16 @@ Encoding parse_encoding(const Instruction& instruction) {
   ByteReader reader(instruction);
   while (take_prefix(reader.peek(), encoding)) reader.next();
   switch (reader.peek()) {
-    case 0x62: encoding.form = EncodingForm::Evex; return encoding;
+    case 0x62:
+      encoding.form = EncodingForm::Evex;
+      return encoding;
     case 0xC4:
-    case 0xC5: take_vex(reader, encoding); break;
-    default: take_legacy_opcode(reader, encoding); break;
+    case 0xC5:
+      take_vex(reader, encoding);
+      break;
+    default:
+      take_legacy_opcode(reader, encoding);
+      break;
   }
   if (opcode_has_modrm(encoding)) take_modrm(reader, instruction.address_size, encoding);
   encoding.has_immediate = !reader.at_end();
@@ -190,7 +226,8 @@ Reencoding gpr_fields(const Encoding& encoding) {
       case 0xC5:  // PEXTRW
       case 0xD7:  // PMOVMSKB
         return {.gpr_in_reg = true, .gpr_in_rm = false};
-      default: break;
+      default:
+        break;
     }
   }
   return {.gpr_in_reg = false, .gpr_in_rm = true};

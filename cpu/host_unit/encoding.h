@@ -1,6 +1,6 @@
 // A guest instruction's bytes taken apart just far enough to put them together again for the host:
-// prefixes, opcode, ModRM, immediate. What Zydis says about operands is in Instruction; this is about
-// bytes, because the host is to execute the very same operation.
+// prefixes, opcode, ModRM, immediate. What Zydis says about operands is in Instruction; this is
+// about bytes, because the host is to execute the very same operation.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// An unmasked SIMD exception inside a thunk reaches this process as SIGFPE. The handler here sends the
-// thunk to its fault exit; every other SIGFPE goes to whoever handled it before.
+// An unmasked SIMD exception inside a thunk reaches this process as SIGFPE. The handler here sends
+// the thunk to its fault exit; every other SIGFPE goes to whoever handled it before.
 //
 // A signal handler can only find its data through globals, so this is one of the two places of the
 // code base that have them: the previous action (written once, when the handler is installed) and a

@@ -91,7 +91,6 @@ Thunk describe_simd(const Instruction& instruction, const Encoding& encoding, u1
   Thunk thunk;
   thunk.traits = traits;
   thunk.vex = encoding.form == EncodingForm::Vex;
-  thunk.uses_xmm = has_operand(instruction, OperandKind::Xmm);
   thunk.uses_mmx = has_operand(instruction, OperandKind::Mmx);
   for (unsigned i = 0; i < instruction.operand_count; ++i) {
     const Operand& operand = instruction.operands[i];
@@ -104,8 +103,8 @@ Thunk describe_simd(const Instruction& instruction, const Encoding& encoding, u1
       thunk.mmx_destination = operand.reg;
     }
   }
-  const bool aligned = thunk.vex ? (traits & kAligned) != 0
-                                 : thunk.memory_size == 16 && (traits & kUnaligned) == 0;
+  const bool aligned =
+      thunk.vex ? (traits & kAligned) != 0 : thunk.memory_size == 16 && (traits & kUnaligned) == 0;
   if (aligned && thunk.memory_size != 0) {
     thunk.alignment_mask = static_cast<u8>(thunk.memory_size - 1);
   }
@@ -139,7 +138,9 @@ X87Memory x87_memory(u8 opcode, unsigned reg) {
 }  // namespace
 
 HostUnit::HostUnit(const CpuidModel& model, std::size_t code_capacity)
-    : model_(model), area_(code_capacity), mxcsr_mask_(host_mxcsr_mask()),
+    : model_(model),
+      area_(code_capacity),
+      mxcsr_mask_(host_mxcsr_mask()),
       host_has_avx_(__builtin_cpu_supports("avx") != 0) {
   install_floating_point_handler();
   frame_.host_control = host_control_word();
@@ -166,7 +167,6 @@ const Thunk& HostUnit::find(const Instruction& instruction, Kind kind, u16 trait
     thunk = describe_simd(instruction, encoding, traits);
     const bool gpr = has_operand(instruction, OperandKind::Gpr);
     key.code = reencode(encoding, gpr ? gpr_fields(encoding) : Reencoding{});
-    if (encoding.form == EncodingForm::Evex) key.code.push(0x62);
     key.discriminator = {static_cast<u8>(kind), thunk.memory_size, thunk.gpr_source,
                          thunk.gpr_destination};
   } else {
@@ -176,7 +176,8 @@ const Thunk& HostUnit::find(const Instruction& instruction, Kind kind, u16 trait
 
   auto found = thunks_.find(key);
   if (found == thunks_.end()) {
-    Thunk built = kind == Kind::Simd ? build_simd(instruction, encoding, traits) : build_x87(encoding);
+    Thunk built =
+        kind == Kind::Simd ? build_simd(instruction, encoding, traits) : build_x87(encoding);
     found = thunks_.emplace(key, built).first;
   }
   instruction.host_code = &found->second;
@@ -184,26 +185,10 @@ const Thunk& HostUnit::find(const Instruction& instruction, Kind kind, u16 trait
   return found->second;
 }
 
-bool HostUnit::defined(const Instruction& instruction, const Encoding& encoding, u16 traits) const {
-  if (encoding.form == EncodingForm::Evex) return false;
-  const bool ymm = has_operand(instruction, OperandKind::Ymm);
-  const auto needs = [this](bool applies, Feature feature) {
-    return !applies || model_.has(feature);
-  };
-  if (ymm && (traits & kNoYmm) != 0) return false;
-  // PEXTRW to memory and its register form with the operands swapped came later than 0F C5.
-  const bool later_pextrw = encoding.map == OpcodeMap::Map0F3A && encoding.opcode == 0x15;
-  return needs(encoding.form == EncodingForm::Vex, Feature::Avx) &&
-         needs(ymm && (traits & kYmmNeedsAvx2) != 0, Feature::Avx2) &&
-         needs(!encoding.memory() && (traits & kRegisterNeedsAvx2) != 0, Feature::Avx2) &&
-         needs(has_operand(instruction, OperandKind::Xmm) && (traits & kXmmNeedsSse2) != 0,
-               Feature::Sse2) &&
-         needs(later_pextrw, Feature::Sse41);
-}
-
 Thunk HostUnit::build_simd(const Instruction& instruction, const Encoding& encoding, u16 traits) {
   Thunk thunk = describe_simd(instruction, encoding, traits);
-  if (!defined(instruction, encoding, traits)) return thunk;
+  // FMA, F16C and the VEX forms of AES and PCLMULQDQ are features of their own, on top of AVX.
+  if (thunk.vex && !model_.has(Feature::Avx)) return thunk;
   const bool gpr = has_operand(instruction, OperandKind::Gpr);
   const RegisterTraffic registers(instruction, thunk);
   ThunkEmitter emitter;

@@ -1,10 +1,11 @@
-// The data operations of x87, MMX, SSE and AVX are executed by the host's own unit, which makes them
-// exact for free: rounding, denormals, NaNs, flags, transcendental functions. For each form of
+// The data operations of x87, MMX, SSE and AVX are executed by the host's own unit, which makes
+// them exact for free: rounding, denormals, NaNs, flags, transcendental functions. For each form of
 // instruction that the guest uses, the host unit writes a thunk: load the guest's registers and
 // control words, execute the very same operation, store the results, restore the monitor's state.
 //
-// A thunk sees no guest memory: its memory operand is a buffer of the monitor's, which the interpreter
-// fills before and writes to the guest after. Guest faults are thus exact and come before any change.
+// A thunk sees no guest memory: its memory operand is a buffer of the monitor's, which the
+// interpreter fills before and writes to the guest after. Guest faults are thus exact and come
+// before any change.
 #pragma once
 
 #include <memory>
@@ -21,25 +22,22 @@ namespace ringshift::cpu {
 /// What the instruction table says about a SIMD instruction beyond its encoding. Sets of these are
 /// ORed together.
 enum SimdTrait : u16 {
-  kUsesMxcsr = 1 << 0,         ///< reads MXCSR, sets its flags, may raise a SIMD exception
-  kUnaligned = 1 << 1,         ///< a 16-byte memory operand needn't be aligned (legacy encodings)
-  kAligned = 1 << 2,           ///< the memory operand must be aligned to its size (VEX encodings)
-  kWritesFlags = 1 << 3,       ///< EFLAGS' arithmetic flags
-  kImplicitXmm0 = 1 << 4,      ///< reads or writes XMM0 without naming it
-  kExplicitLengths = 1 << 5,   ///< PCMPESTRx: reads EAX and EDX
-  kWritesIndex = 1 << 6,       ///< PCMPxSTRI: writes ECX
-  kXmmNeedsSse2 = 1 << 7,      ///< an MMX instruction whose XMM form came with SSE2
-  kYmmNeedsAvx2 = 1 << 8,      ///< 256-bit form came with AVX2
-  kNoYmm = 1 << 9,             ///< 256-bit form belongs to a feature that isn't offered
-  kRegisterNeedsAvx2 = 1 << 10,  ///< form with a register as source came with AVX2
+  kUsesMxcsr = 1 << 0,        ///< reads MXCSR, sets its flags, may raise a SIMD exception
+  kUnaligned = 1 << 1,        ///< a 16-byte memory operand needn't be aligned (legacy encodings)
+  kAligned = 1 << 2,          ///< the memory operand must be aligned to its size (VEX encodings)
+  kWritesFlags = 1 << 3,      ///< EFLAGS' arithmetic flags
+  kImplicitXmm0 = 1 << 4,     ///< reads or writes XMM0 without naming it
+  kExplicitLengths = 1 << 5,  ///< PCMPESTRx: reads EAX and EDX
+  kWritesIndex = 1 << 6,      ///< PCMPxSTRI: writes ECX
+  kMmxOnly = 1 << 7,          ///< no XMM register takes part: CR4.OSFXSR doesn't matter
 };
 
 /// Host code for one form, and what the interpreter has to do around it.
 struct Thunk {
   /// The thunks' common buffer for operands.
   struct alignas(64) Frame {
-    std::array<u8, 32> operand{};   ///< memory operand
-    std::array<u64, 3> gpr{};       ///< EAX (or the only general register), ECX, EDX
+    std::array<u8, 32> operand{};  ///< memory operand
+    std::array<u64, 3> gpr{};      ///< EAX (or the only general register), ECX, EDX
     u64 flags = eflags::Fixed;
     u32 host_mxcsr = 0;
     u16 host_control = 0;
@@ -47,19 +45,18 @@ struct Thunk {
   using Entry = u32 (*)(Frame*, ExtendedState*);
   enum class Access : u8 { None, Read, Write };
 
-  Entry entry = nullptr;    ///< null: the form isn't defined on this model
+  Entry entry = nullptr;  ///< null: the form isn't defined on this model
   Access memory = Access::None;
-  u8 memory_size = 0;       ///< bytes
-  u8 alignment_mask = 0;    ///< linear address bits that must be clear
+  u8 memory_size = 0;     ///< bytes
+  u8 alignment_mask = 0;  ///< linear address bits that must be clear
   bool vex = false;
-  bool uses_xmm = false;
-  bool uses_mmx = false;    ///< turns the x87 stack into the MMX register file
+  bool uses_mmx = false;  ///< turns the x87 stack into the MMX register file
   u8 mmx_destination = kNoRegister;
   u8 gpr_source = kNoRegister;
   u8 gpr_destination = kNoRegister;
   u16 traits = 0;
   // x87 only.
-  u16 x87_opcode = 0;       ///< 11 bits, for FOP
+  u16 x87_opcode = 0;          ///< 11 bits, for FOP
   bool x87_flags_in = false;   ///< FCMOVcc
   bool x87_flags_out = false;  ///< FCOMI family
 };
@@ -91,8 +88,8 @@ class HostUnit {
   enum class Outcome : u8 { Done, SimdException };
   /// Executes. After SimdException MXCSR has the exception's flags and no register has changed.
   Outcome run_simd(const Thunk& thunk, ExtendedState& state);
-  /// Executes with the whole x87 state. Pending exceptions must have been dealt with; FIP, FDP and FOP
-  /// in `state` are the host's afterwards.
+  /// Executes with the whole x87 state. Pending exceptions must have been dealt with; FIP, FDP and
+  /// FOP in `state` are the host's afterwards.
   void run_x87(const Thunk& thunk, ExtendedState& state);
 
   /// MXCSR bits that this processor has. SDM 1 §11.6.6.
@@ -116,7 +113,6 @@ class HostUnit {
   const Thunk& find(const Instruction& instruction, Kind kind, u16 traits);
   Thunk build_simd(const Instruction& instruction, const Encoding& encoding, u16 traits);
   Thunk build_x87(const Encoding& encoding);
-  bool defined(const Instruction& instruction, const Encoding& encoding, u16 traits) const;
   Thunk::Entry place(std::span<const u8> code);
   void write_fault_exit();
   void clean_mxcsr(ExtendedState& state) const;

@@ -7,7 +7,9 @@
 namespace ringshift::cpu {
 namespace {
 
-constexpr u32 xmm_offset(unsigned reg) { return image::kXmm + 16 * reg; }
+constexpr u32 xmm_offset(unsigned reg) {
+  return image::kXmm + 16 * reg;
+}
 constexpr u32 ymm_high_offset(unsigned reg) {
   return static_cast<u32>(offsetof(ExtendedState, ymm_high)) + 16 * reg;
 }
@@ -104,9 +106,13 @@ void ThunkEmitter::store_flags() {
   modrm_frame(0, offsetof(Thunk::Frame, flags));
 }
 
-void ThunkEmitter::fxrstor() { put({0x48, 0x0F, 0xAE, 0x0E}); }
+void ThunkEmitter::fxrstor() {
+  put({0x48, 0x0F, 0xAE, 0x0E});
+}
 
-void ThunkEmitter::fxsave() { put({0x48, 0x0F, 0xAE, 0x06}); }
+void ThunkEmitter::fxsave() {
+  put({0x48, 0x0F, 0xAE, 0x06});
+}
 
 void ThunkEmitter::clean_x87() {
   // EMMS and FLDCW are cheaper than FNINIT, but would trap on a pending exception.

@@ -1,5 +1,6 @@
-// The handful of host instructions that surround a guest's operation in a thunk. Registers of a thunk:
-// RDI the Frame, RSI the ExtendedState (SysV order of its arguments); EAX ECX EDX are scratch.
+// The handful of host instructions that surround a guest's operation in a thunk. Registers of a
+// thunk: RDI the Frame, RSI the ExtendedState (SysV order of its arguments); EAX ECX EDX are
+// scratch.
 #pragma once
 
 #include <span>
@@ -44,7 +45,7 @@ class ThunkEmitter {
 
  private:
   void put(std::initializer_list<unsigned> bytes);
-  void modrm_state(unsigned reg, u32 displacement);  ///< reg, [RSI + displacement]
+  void modrm_state(unsigned reg, u32 displacement);          ///< reg, [RSI + displacement]
   void modrm_frame(unsigned reg, std::size_t displacement);  ///< reg, [RDI + displacement]
 
   std::vector<u8> code_;

@@ -21,8 +21,8 @@ inline constexpr unsigned kControl = 0, kStatus = 2, kTag = 4, kOpcode = 6, kIns
 inline constexpr unsigned kX87Length = 160;
 
 // Status word. SDM 1 §8.1.3.
-inline constexpr u16 kExceptionFlags = 0x3F, kStackFault = 0x40, kErrorSummary = 0x80, kBusy = 0x8000,
-                     kTopMask = 0x3800;
+inline constexpr u16 kExceptionFlags = 0x3F, kStackFault = 0x40, kErrorSummary = 0x80,
+                     kBusy = 0x8000, kTopMask = 0x3800;
 inline constexpr unsigned kTopShift = 11;
 inline constexpr u16 kInvalid = 1, kDenormal = 2, kZeroDivide = 4, kOverflow = 8, kUnderflow = 16,
                      kPrecision = 32;
@@ -41,10 +41,18 @@ void store(ExtendedState& state, unsigned offset, T value) {
   std::memcpy(state.legacy.data() + offset, &value, sizeof value);
 }
 
-inline u16 control(const ExtendedState& state) { return load<u16>(state, kControl); }
-inline u16 status(const ExtendedState& state) { return load<u16>(state, kStatus); }
-inline u32 mxcsr(const ExtendedState& state) { return load<u32>(state, kMxcsr); }
-inline unsigned top(const ExtendedState& state) { return (status(state) & kTopMask) >> kTopShift; }
+inline u16 control(const ExtendedState& state) {
+  return load<u16>(state, kControl);
+}
+inline u16 status(const ExtendedState& state) {
+  return load<u16>(state, kStatus);
+}
+inline u32 mxcsr(const ExtendedState& state) {
+  return load<u32>(state, kMxcsr);
+}
+inline unsigned top(const ExtendedState& state) {
+  return (status(state) & kTopMask) >> kTopShift;
+}
 /// Exception flags that the control word lets through.
 inline u16 unmasked_flags(const ExtendedState& state) {
   return static_cast<u16>(status(state) & ~control(state) & kExceptionFlags);
@@ -68,8 +76,8 @@ void power_on(ExtendedState& state);
 u16 full_tag_word(const ExtendedState& state);
 void set_full_tag_word(ExtendedState& state, u16 value);
 
-/// What every MMX instruction but EMMS does first: TOP 0, all tags valid. The image holds registers in
-/// stack order, so that they move when TOP does. SDM 1 §9.5.1.
+/// What every MMX instruction but EMMS does first: TOP 0, all tags valid. The image holds registers
+/// in stack order, so that they move when TOP does. SDM 1 §9.5.1.
 void enter_mmx(ExtendedState& state);
 /// Writing MMn sets the exponent and sign of the register it aliases to ones. Needs TOP 0.
 inline void mark_mmx_written(ExtendedState& state, unsigned reg) {

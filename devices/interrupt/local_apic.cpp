@@ -79,7 +79,7 @@ DeliveryMode delivery_of(u32 entry) { return static_cast<DeliveryMode>((entry >>
 
 }  // namespace
 
-LocalApic::LocalApic(const Wiring& wiring, const Identity& identity)
+LocalApic::LocalApic(Wiring wiring, Identity identity)
     : wiring_(wiring), identity_(identity), timer_(wiring.clock, [this] { timer_expired(); }) {
   wiring_.bus.attach(*this);
   reset(ResetKind::PowerOn);

@@ -70,7 +70,7 @@ class LocalApic final : public Device, public IrqSink, public ApicReceiver {
   /// The timer's input clock ("bus clock"): one tick each 10 ns.
   static constexpr u64 kNanosecondsPerTick = 10;
 
-  LocalApic(const Wiring& wiring, const Identity& identity);
+  LocalApic(Wiring wiring, Identity identity);
   ~LocalApic() override;
 
   std::string_view name() const override { return "local-apic"; }

@@ -1,0 +1,145 @@
+// x87 data operations: the host unit executes them; what it can't know, the guest's pointers to the
+// last instruction and operand, is kept here.
+#include "cpu/interpreter/binders.h"
+#include "cpu/interpreter/fpu.h"
+
+namespace ringshift::cpu {
+namespace {
+
+struct Pointers {
+  u16 opcode;
+  u32 instruction_offset;
+  u16 instruction_selector;
+  u32 data_offset;
+  u16 data_selector;
+};
+
+Pointers load_pointers(const ExtendedState& state) {
+  return {
+      image::load<u16>(state, image::kOpcode), image::load<u32>(state, image::kInstructionOffset),
+      image::load<u16>(state, image::kInstructionSelector),
+      image::load<u32>(state, image::kDataOffset), image::load<u16>(state, image::kDataSelector)};
+}
+
+void store_pointers(ExtendedState& state, const Pointers& pointers) {
+  image::store<u16>(state, image::kOpcode, pointers.opcode);
+  image::store<u32>(state, image::kInstructionOffset, pointers.instruction_offset);
+  image::store<u32>(state, image::kInstructionSelector, pointers.instruction_selector);
+  image::store<u32>(state, image::kDataOffset, pointers.data_offset);
+  image::store<u32>(state, image::kDataSelector, pointers.data_selector);
+}
+
+/// SDM 1 §8.1.8: every instruction but the control instructions leaves its address behind; the data
+/// pointer changes with those that have a memory operand.
+void track_pointers(Processor& processor, const Instruction& instruction, const Thunk& thunk,
+                    u64 offset, Pointers pointers) {
+  const State& state = processor.state;
+  pointers.opcode = thunk.x87_opcode;
+  pointers.instruction_offset = static_cast<u32>(state.rip);
+  pointers.instruction_selector = state.segment(SegmentName::CS).selector;
+  if (thunk.memory != Thunk::Access::None) {
+    pointers.data_offset = static_cast<u32>(offset);
+    pointers.data_selector = state.segment(instruction.memory.segment).selector;
+  }
+  store_pointers(processor.state.extended, pointers);
+}
+
+/// An unmasked invalid operation, overflow or underflow leaves the destination in memory alone; an
+/// unmasked precision exception doesn't. SDM 1 §8.5.
+bool result_is_stored(const ExtendedState& state) {
+  constexpr u16 kWithoutResult = image::kInvalid | image::kOverflow | image::kUnderflow;
+  return (image::unmasked_flags(state) & kWithoutResult) == 0;
+}
+
+/// With IGNNE# asserted instructions run in spite of pending exceptions. The host would trap on
+/// them, so they are set aside meanwhile.
+class PendingAside {
+ public:
+  explicit PendingAside(ExtendedState& state) : state_(state) {
+    if (image::exception_pending(state)) [[unlikely]] {
+      flags_ = image::unmasked_flags(state);
+      image::set_status(state, static_cast<u16>(image::status(state) & ~flags_));
+    }
+  }
+  ~PendingAside() {
+    if (flags_ != 0) [[unlikely]] {
+      image::set_status(state_, static_cast<u16>(image::status(state_) | flags_));
+    }
+  }
+  PendingAside(const PendingAside&) = delete;
+  PendingAside& operator=(const PendingAside&) = delete;
+
+ private:
+  ExtendedState& state_;
+  u16 flags_ = 0;
+};
+
+Completion execute_x87(Processor& processor, const Instruction& instruction) {
+  HANDLER_REQUIRE(check_x87(processor, X87Wait::Waiting));
+  HostUnit& unit = processor.host_unit();
+  const Thunk& thunk = unit.x87_thunk(instruction);
+  if (thunk.entry == nullptr) return complete(processor.raise(Vector::InvalidOpcode));
+  ExtendedState& extended = processor.state.extended;
+  Thunk::Frame& frame = unit.frame();
+  const SegmentName segment = instruction.memory.segment;
+  u64 offset = 0;
+  if (thunk.memory != Thunk::Access::None) {
+    offset = processor.effective_offset(instruction);
+    if (thunk.memory == Thunk::Access::Read) {
+      TRY_OR_FAULT(processor.read_bytes(segment, offset, frame.operand.data(), thunk.memory_size));
+    }
+  }
+  frame.flags = (processor.state.rflags & eflags::Arithmetic) | eflags::Fixed;
+  const Pointers pointers = load_pointers(extended);
+  if (thunk.memory == Thunk::Access::Write) {
+    const image::X87Copy before = image::copy_x87(extended);
+    bool stored = false;
+    {
+      const PendingAside aside(extended);
+      unit.run_x87(thunk, extended);
+      stored = result_is_stored(extended);
+    }
+    if (stored &&
+        processor.write_bytes(segment, offset, frame.operand.data(), thunk.memory_size).faulted()) {
+      image::restore_x87(extended, before);
+      return Completion::Fault;
+    }
+  } else {
+    const PendingAside aside(extended);
+    unit.run_x87(thunk, extended);
+  }
+  if (thunk.x87_flags_out) {
+    processor.state.rflags =
+        (processor.state.rflags & ~eflags::Arithmetic) | (frame.flags & eflags::Arithmetic);
+  }
+  track_pointers(processor, instruction, thunk, offset, pointers);
+  return Completion::Next;
+}
+
+/// FWAIT: #NM only if CR0.MP and TS are both set. SDM 3A §2.5, table 2-2.
+Completion execute_fwait(Processor& processor, const Instruction&) {
+  constexpr u64 kBoth = cr0::MP | cr0::TS;
+  if ((processor.state.cr0 & kBoth) == kBoth) {
+    return complete(processor.raise(Vector::DeviceNotAvailable));
+  }
+  return check_pending_x87(processor);
+}
+
+/// FENI, FDISI, FSETPM: instructions of older coprocessors, without effect since. SDM 3B §22.18.9.
+Completion execute_obsolete(Processor& processor, const Instruction&) {
+  return check_x87(processor, X87Wait::NonWaiting);
+}
+
+}  // namespace
+
+Handler bind_x87(const Instruction&) {
+  return execute_x87;
+}
+Handler bind_fwait(const Instruction&) {
+  return execute_fwait;
+}
+Handler bind_x87_obsolete(const Instruction&) {
+  return execute_obsolete;
+}
+
+}  // namespace ringshift::cpu

@@ -1,0 +1,46 @@
+// Runs 32-bit CPL 3 code on the host's own processor, inside this 64-bit process: the oracle of the
+// instruction tests. Linux lets a 64-bit program far-jump into the 32-bit compatibility segment; with
+// code, data and stack mapped below 4 GiB, guest registers loaded and a far jump back behind the last
+// instruction, any unprivileged instruction can be asked what it really does.
+//
+// One engine a process: the low addresses and the signal handlers are process-wide.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "cpu/result.h"
+#include "tests/asm/test_state.h"
+
+namespace ringshift::tests {
+
+class HostEngine {
+ public:
+  /// Fails with one line where the host can't do it (no 32-bit segment, low memory taken).
+  static Result<std::unique_ptr<HostEngine>> create();
+  ~HostEngine();
+  HostEngine(const HostEngine&) = delete;
+  HostEngine& operator=(const HostEngine&) = delete;
+
+  TestMemory memory() const;
+  /// Sets the contents of the read-only page.
+  void fill_read_only(std::span<const u8> bytes);
+
+  /// Puts the code at `address` (inside the code area) with a way back behind it if it fits before
+  /// the end of the area, and INT3 everywhere else around it.
+  void place_code(u32 address, std::span<const u8> bytes);
+
+  /// Runs from image.eip until control reaches the byte behind the placed code, an INT3 that the
+  /// engine has put somewhere, an address without memory, or an exception. Reaching is
+  /// Ending::Reached with the address in image.eip, whichever of the first three it was.
+  Outcome run(CpuImage& image);
+
+ private:
+  HostEngine() = default;
+  u32 code_begin_ = 0;
+  u32 code_end_ = 0;
+  u32 filled_begin_ = 0;
+  u32 filled_end_ = 0;
+};
+
+}  // namespace ringshift::tests

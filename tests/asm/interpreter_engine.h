@@ -1,0 +1,57 @@
+// The guest machine of the instruction tests: a processor with the test areas mapped at the same
+// linear addresses and with the same rights as the host engine has them, PAE paging with
+// execute-disable like the host's own, flat 32-bit segments at CPL 3 (or 0 for system instructions).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "cpu/result.h"
+#include "tests/asm/test_state.h"
+
+namespace ringshift::cpu {
+class Decoder;
+class Processor;
+}  // namespace ringshift::cpu
+
+namespace ringshift::tests {
+
+enum class TestMode : u8 {
+  User32,    ///< CPL 3, flat 32-bit segments, paging
+  Kernel32,  ///< CPL 0, flat 32-bit segments, paging; supervisor may reach all areas
+  Real16,    ///< real-address mode; code at 7C00h
+};
+
+class InterpreterEngine {
+ public:
+  static Result<std::unique_ptr<InterpreterEngine>> create();
+  ~InterpreterEngine();
+  InterpreterEngine(const InterpreterEngine&) = delete;
+  InterpreterEngine& operator=(const InterpreterEngine&) = delete;
+
+  TestMemory memory() const;
+  /// Copies code to linear `address`, telling whoever has decoded what was there.
+  void place_code(u32 address, std::span<const u8> bytes);
+  /// Puts the processor into the state that tests of this mode start from.
+  void enter(TestMode mode);
+  /// User32: one instruction from image.eip (a repeated string instruction: all its iterations).
+  Outcome step(CpuImage& image);
+  /// User32: whole blocks at a time until an exception; an INT3 outside the placed code, or an
+  /// address without memory, is Ending::Reached, as with the host engine.
+  Outcome run_program(CpuImage& image);
+  /// Kernel32, Real16: instruction by instruction until control reaches linear address `end`, with
+  /// exceptions going where the guest's own tables say. A triple fault is reported as its last
+  /// exception.
+  Outcome run_until(CpuImage& image, u32 end, unsigned step_limit);
+
+  cpu::Processor& processor();
+  const cpu::Decoder& decoder() const;
+
+ private:
+  InterpreterEngine();
+  struct Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace ringshift::tests

@@ -1,0 +1,242 @@
+// Random instructions from cpu/instructions.def, executed by the host's processor and by the
+// interpreter from the same random state: everything that a program can see must come out the same.
+//
+//   instruction_fuzz [--count N] [--seed S] [--first I] [--only MNEMONIC] [--keep-going N]
+//
+// Case I of seed S is the same on every run: `--seed S --first I --count 1` repeats a report.
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <random>
+#include <string>
+
+#include "tests/asm/compare.h"
+#include "tests/asm/host_engine.h"
+#include "tests/asm/interpreter_engine.h"
+#include "tests/fuzz/test_case.h"
+
+namespace ringshift::tests {
+namespace {
+
+struct Options {
+  u64 count = 200000;
+  u64 seed = 0;
+  u64 first = 0;
+  u64 keep_going = 1;  ///< reports before giving up
+  std::string only;
+};
+
+/// What the manual leaves undefined *and* the host's processor answers in a way that the interpreter
+/// can't be asked to repeat. Each line is a decision; the table is to stay short.
+struct UndefinedResult {
+  std::string_view mnemonic;
+  u32 eflags;
+  const char* reason;
+};
+constexpr UndefinedResult kUndefinedResults[] = {
+    {"", 0, "none needed: the interpreter computes flags with the host's ALU"},
+};
+
+Tolerance tolerance_for(std::string_view mnemonic) {
+  Tolerance tolerance;
+  tolerance.x87_pointers = true;
+  for (const UndefinedResult& line : kUndefinedResults) {
+    if (line.mnemonic == mnemonic) tolerance.eflags |= line.eflags;
+  }
+  return tolerance;
+}
+
+constexpr std::size_t kDataBytes = layout::kDataPages * kPageSize;
+
+/// The contents of the areas at the start of every case.
+struct BasePattern {
+  std::array<u8, kDataBytes + kPageSize> data;
+  std::array<u8, kPageSize> stack;
+
+  BasePattern() {
+    Random random(0x52494E47);
+    for (std::size_t n = 0; n < data.size(); n += 16) random.interesting_vector(data.data() + n);
+    for (std::size_t n = 0; n < stack.size(); n += 16) random.interesting_vector(stack.data() + n);
+  }
+};
+
+class Fuzzer {
+ public:
+  Fuzzer(HostEngine& host, InterpreterEngine& interpreter, const Options& options)
+      : host_(host), interpreter_(interpreter), options_(options), space_(interpreter.decoder()),
+        maker_(space_, interpreter.decoder()) {
+    if (!options.only.empty()) space_.restrict_to(options.only);
+    for (const TestMemory& memory : {host_.memory(), interpreter_.memory()}) {
+      if (memory.data == host_.memory().data) continue;
+      std::memcpy(memory.data, pattern_.data.data(), pattern_.data.size());
+    }
+    host_.fill_read_only(std::span(pattern_.data).subspan(kDataBytes));
+  }
+
+  const EncodingSpace& space() const { return space_; }
+  u64 faults() const { return faults_; }
+  u64 skipped() const { return skipped_; }
+  u64 failures() const { return failures_; }
+
+  void summarise() const {
+    for (const auto& [name, count] : failures_by_mnemonic_) {
+      std::printf("  %-16s %llu mismatches\n", name.c_str(), static_cast<unsigned long long>(count));
+    }
+  }
+
+  /// False when enough has gone wrong.
+  bool run_case(u64 index) {
+    const TestCase test = maker_.make(options_.seed, index);
+    for (const TestMemory& memory : {host_.memory(), interpreter_.memory()}) reset(memory, test);
+    const std::span code(test.bytes.data(), test.placed);
+    interpreter_.place_code(test.image.eip, code);
+    CpuImage interpreted = test.image;
+    const Outcome interpreter_outcome = interpreter_.step(interpreted);
+    if (interpreter_outcome.ending == Ending::Reached && unsafe_target(test, interpreted.eip)) {
+      ++skipped_;
+      return true;
+    }
+    if (interpreter_outcome.ending == Ending::Fault) ++faults_;
+    host_.place_code(test.image.eip, code);
+    CpuImage native = test.image;
+    const Outcome host_outcome = host_.run(native);
+    std::vector<std::string> found = differences(native, host_outcome, interpreted,
+                                                 interpreter_outcome, tolerance_for(test.name));
+    compare_memory(found);
+    if (found.empty()) return true;
+    // One full report a mnemonic; the others are counted.
+    if (failures_by_mnemonic_[std::string(test.name)]++ == 0) report(test, index, found);
+    return ++failures_ < options_.keep_going;
+  }
+
+ private:
+  void reset(const TestMemory& memory, const TestCase& test) const {
+    std::memcpy(memory.data, pattern_.data.data(), kDataBytes);
+    std::memcpy(memory.stack, pattern_.stack.data(), kPageSize);
+    for (const MemoryPatch& patch : test.patches) {
+      for (unsigned n = 0; n < MemoryPatch::kLength; ++n) {
+        const u32 address = patch.address + n;
+        if (address - layout::kData < kDataBytes) {
+          memory.data[address - layout::kData] = patch.bytes[n];
+        } else if (address - layout::kStack < kPageSize) {
+          memory.stack[address - layout::kStack] = patch.bytes[n];
+        }
+      }
+    }
+  }
+
+  /// A branch into the middle of the instruction or of the way back behind it would run bytes that
+  /// nobody has looked at.
+  static bool unsafe_target(const TestCase& test, u32 eip) {
+    constexpr u32 kWayBackLength = 7;
+    const u32 offset = eip - test.image.eip;
+    return offset != test.length && offset < test.length + kWayBackLength;
+  }
+
+  void compare_memory(std::vector<std::string>& found) const {
+    const TestMemory native = host_.memory(), interpreted = interpreter_.memory();
+    const auto add = [&](std::string line) {
+      if (!line.empty()) found.push_back(std::move(line));
+    };
+    add(memory_difference("data", layout::kData, {native.data, kDataBytes},
+                          {interpreted.data, kDataBytes}));
+    add(memory_difference("stack", layout::kStack, {native.stack, kPageSize},
+                          {interpreted.stack, kPageSize}));
+  }
+
+  void report(const TestCase& test, u64 index, const std::vector<std::string>& found) const {
+    std::printf("MISMATCH --seed %llu --first %llu --count 1\n",
+                static_cast<unsigned long long>(options_.seed),
+                static_cast<unsigned long long>(index));
+    std::printf("  %s   %s%s%s\n", hexadecimal({test.bytes.data(), test.length}).c_str(),
+                cpu::format(test.instruction, test.image.eip).c_str(),
+                test.undefined ? " (with an illegal LOCK)" : "",
+                test.placed < test.length ? " (cut off by the end of the code area)" : "");
+    std::printf("  host, interpreter:\n");
+    for (const std::string& line : found) std::printf("    %s\n", line.c_str());
+    std::printf("  before:\n%s", describe(test.image).c_str());
+    for (const MemoryPatch& patch : test.patches) {
+      std::printf("memory %08X: %s\n", patch.address, hexadecimal(patch.bytes).c_str());
+    }
+    std::fflush(stdout);
+  }
+
+  HostEngine& host_;
+  InterpreterEngine& interpreter_;
+  const Options& options_;
+  EncodingSpace space_;
+  TestCaseMaker maker_;
+  BasePattern pattern_;
+  std::map<std::string, u64> failures_by_mnemonic_;
+  u64 faults_ = 0, skipped_ = 0, failures_ = 0;
+};
+
+bool parse(int argc, char** argv, Options& options) {
+  options.seed = std::random_device{}();
+  for (int n = 1; n + 1 < argc; n += 2) {
+    const std::string_view name = argv[n];
+    if (name == "--only") {
+      options.only = argv[n + 1];
+      continue;
+    }
+    const u64 value = std::strtoull(argv[n + 1], nullptr, 0);
+    if (name == "--count") options.count = value;
+    else if (name == "--seed") options.seed = value;
+    else if (name == "--first") options.first = value;
+    else if (name == "--keep-going") options.keep_going = value;
+    else return false;
+  }
+  return argc % 2 == 1;
+}
+
+/// ctest's convention for "this machine can't do it".
+constexpr int kSkipped = 77;
+
+int fuzz(const Options& options) {
+  auto host = HostEngine::create();
+  if (!host) {
+    std::printf("skipped: %s\n", host.error().message.c_str());
+    return kSkipped;
+  }
+  auto interpreter = InterpreterEngine::create();
+  if (!interpreter) {
+    std::printf("%s\n", interpreter.error().message.c_str());
+    return 1;
+  }
+  Fuzzer fuzzer(**host, **interpreter, options);
+  std::size_t encodings = 0;
+  for (const auto& mnemonic : fuzzer.space().mnemonics()) encodings += mnemonic.encodings.size();
+  std::printf("seed %llu: %zu mnemonics in %zu encodings\n",
+              static_cast<unsigned long long>(options.seed), fuzzer.space().mnemonics().size(),
+              encodings);
+  std::fflush(stdout);
+  if (encodings == 0) return 1;
+  const auto start = std::chrono::steady_clock::now();
+  u64 done = 0;
+  while (done < options.count && fuzzer.run_case(options.first + done)) ++done;
+  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+  std::printf("%llu cases, %llu faults, %llu not run on the host, %llu mismatches; %.0f a second\n",
+              static_cast<unsigned long long>(done),
+              static_cast<unsigned long long>(fuzzer.faults()),
+              static_cast<unsigned long long>(fuzzer.skipped()),
+              static_cast<unsigned long long>(fuzzer.failures()),
+              static_cast<double>(done) / time.count());
+  fuzzer.summarise();
+  return fuzzer.failures() == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace ringshift::tests
+
+int main(int argc, char** argv) {
+  ringshift::tests::Options options;
+  if (!ringshift::tests::parse(argc, argv, options)) {
+    std::printf(
+        "usage: instruction_fuzz [--count N] [--seed S] [--first I] [--only MNEMONIC] "
+        "[--keep-going N]\n");
+    return 2;
+  }
+  return ringshift::tests::fuzz(options);
+}

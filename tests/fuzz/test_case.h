@@ -1,0 +1,47 @@
+// One fuzz case: an instruction and the state that it starts from, arranged so that the instruction
+// has something to do: operands point into the test areas, counts are small, floating-point memory
+// holds floating-point numbers.
+#pragma once
+
+#include "cpu/decoder.h"
+#include "tests/asm/test_state.h"
+#include "tests/fuzz/encoding_space.h"
+#include "tests/fuzz/random.h"
+
+namespace ringshift::tests {
+
+/// Bytes to be laid over the base pattern of the test memory before the run.
+struct MemoryPatch {
+  static constexpr unsigned kLength = 64;
+  u32 address = 0;
+  std::array<u8, kLength> bytes{};
+};
+
+struct TestCase {
+  cpu::Instruction instruction;  ///< what the bytes are; for a #UD case, of the legal twin
+  std::string_view name;         ///< mnemonic
+  std::array<u8, 16> bytes{};
+  unsigned length = 0;
+  /// How many of the bytes lie inside the code area: fewer than `length` at its end.
+  unsigned placed = 0;
+  bool undefined = false;  ///< illegal LOCK: must raise #UD
+  CpuImage image;
+  std::array<MemoryPatch, 2> patches;
+};
+
+class TestCaseMaker {
+ public:
+  TestCaseMaker(const EncodingSpace& space, const cpu::Decoder& decoder)
+      : space_(space), decoder_(decoder) {}
+
+  /// Case number `index` of the sequence that `seed` names.
+  TestCase make(u64 seed, u64 index) const;
+
+ private:
+  bool draw_instruction(TestCase& test, DrawnBytes& drawn, Random& random) const;
+
+  const EncodingSpace& space_;
+  const cpu::Decoder& decoder_;
+};
+
+}  // namespace ringshift::tests
