@@ -15,7 +15,7 @@ namespace {
 
 thread_local const FloatingPointGuard* active_guard = nullptr;
 struct sigaction previous_action {};
-std::once_flag installed;
+std::mutex installing;
 
 void handle_signal(int number, siginfo_t* info, void* context) {
   if (divert_floating_point_signal(context)) return;
@@ -45,16 +45,21 @@ FloatingPointGuard::~FloatingPointGuard() {
 }
 
 void install_floating_point_handler() {
-  std::call_once(installed, [] {
-    struct sigaction action {};
-    action.sa_sigaction = handle_signal;
-    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-    sigemptyset(&action.sa_mask);
-    if (sigaction(SIGFPE, &action, &previous_action) != 0) {
-      std::perror("SIGFPE handler");
-      std::abort();
-    }
-  });
+  const std::lock_guard lock(installing);
+  struct sigaction current {};
+  if (sigaction(SIGFPE, nullptr, &current) == 0 && (current.sa_flags & SA_SIGINFO) != 0 &&
+      current.sa_sigaction == handle_signal) {
+    return;
+  }
+  previous_action = current;
+  struct sigaction action {};
+  action.sa_sigaction = handle_signal;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigemptyset(&action.sa_mask);
+  if (sigaction(SIGFPE, &action, nullptr) != 0) {
+    std::perror("SIGFPE handler");
+    std::abort();
+  }
 }
 
 bool divert_floating_point_signal(void* context) {
@@ -62,7 +67,8 @@ bool divert_floating_point_signal(void* context) {
   if (guard == nullptr) return false;
   greg_t& pc = static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP];
   if (!guard->area().contains(static_cast<u64>(pc))) return false;
-  // The frame holds MXCSR with the flags of the exception: the fault exit stores it for the guest.
+  // The frame holds MXCSR with the flags of the exception; it comes back to life with the
+  // registers.
   pc = reinterpret_cast<greg_t>(guard->fault_exit());
   return true;
 }

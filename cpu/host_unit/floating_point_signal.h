@@ -2,7 +2,7 @@
 // the thunk to its fault exit; every other SIGFPE goes to whoever handled it before.
 //
 // A signal handler can only find its data through globals, so this is one of the two places of the
-// code base that have them: the previous action (written once, when the handler is installed) and a
+// code base that have them: the previous action (written when the handler is installed) and a
 // thread-local pointer to the guard that is open on the thread.
 #pragma once
 
@@ -29,7 +29,8 @@ class FloatingPointGuard {
   const u8* fault_exit_;
 };
 
-/// Installs the process-wide handler; later calls do nothing. Any thread.
+/// Installs the process-wide handler, unless it is in place. Every HostUnit does so when it is
+/// made; it must not happen while another thread runs a thunk.
 void install_floating_point_handler();
 
 /// For a handler that someone else installs over ours: true if the signal came from a guarded thunk

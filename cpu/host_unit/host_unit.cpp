@@ -26,6 +26,14 @@ u16 host_control_word() {
   return control;
 }
 
+/// Brings back the monitor's controls, but leaves the guest's sticky flags standing: nothing in the
+/// monitor looks at them, and a switch that changes them costs some 300 cycles on the host.
+void restore_monitor_mxcsr(u32 monitor, u32 current) {
+  constexpr u32 kStickyFlags = 0x3F;
+  const u32 wanted = (monitor & ~kStickyFlags) | (current & kStickyFlags);
+  if (wanted != current) _mm_setcsr(wanted);
+}
+
 bool is_vector(const Operand& operand) {
   return operand.kind == OperandKind::Xmm || operand.kind == OperandKind::Ymm;
 }
@@ -192,14 +200,12 @@ Thunk HostUnit::build_simd(const Instruction& instruction, const Encoding& encod
   const bool gpr = has_operand(instruction, OperandKind::Gpr);
   const RegisterTraffic registers(instruction, thunk);
   ThunkEmitter emitter;
-  if ((traits & kUsesMxcsr) != 0) emitter.enter_guest_mxcsr();
   registers.load(emitter);
   emitter.guest_operation(reencode(encoding, gpr ? gpr_fields(encoding) : Reencoding{}));
   if ((traits & kWritesFlags) != 0) emitter.store_flags();
   registers.store(emitter);
   if (thunk.uses_mmx) emitter.emms();
   if (thunk.vex) emitter.vzeroupper();
-  if ((traits & kUsesMxcsr) != 0) emitter.leave_guest_mxcsr();
   emitter.return_value(static_cast<u32>(Outcome::Done));
   thunk.entry = place(emitter.code());
   return thunk;
@@ -220,6 +226,7 @@ Thunk HostUnit::build_x87(const Encoding& encoding) {
                           (encoding.reg() == 5 || encoding.reg() == 6);
   }
   const bool flags = thunk.x87_flags_in || thunk.x87_flags_out;
+  const u32 generation = generation_;
   ThunkEmitter emitter;
   emitter.fxrstor();
   if (flags) emitter.load_flags();
@@ -229,6 +236,10 @@ Thunk HostUnit::build_x87(const Encoding& encoding) {
   emitter.clean_x87();
   emitter.return_value(static_cast<u32>(Outcome::Done));
   thunk.entry = place(emitter.code());
+  thunk.shape = x87_shape(encoding);
+  if (thunk.shape.light) thunk.light_entry = build_x87_light(thunk, encoding);
+  // Placing the second may have started over and dropped the first.
+  if (generation_ != generation) thunk.entry = place(emitter.code());
   return thunk;
 }
 
@@ -248,7 +259,6 @@ Thunk::Entry HostUnit::place(std::span<const u8> code) {
 
 void HostUnit::write_fault_exit() {
   ThunkEmitter emitter;
-  emitter.leave_guest_mxcsr();
   emitter.emms();
   if (host_has_avx_) emitter.vzeroupper();
   emitter.return_value(static_cast<u32>(Outcome::SimdException));
@@ -270,14 +280,22 @@ HostUnit::Outcome HostUnit::run_simd(const Thunk& thunk, ExtendedState& state) {
   }
   clean_mxcsr(state);
   const FloatingPointGuard guard(area_, fault_exit_);
-  return static_cast<Outcome>(thunk.entry(&frame_, &state));
+  const u32 monitor = _mm_getcsr();
+  const u32 guest = image::mxcsr(state);
+  if (monitor != guest) _mm_setcsr(guest);
+  const Outcome outcome = static_cast<Outcome>(thunk.entry(&frame_, &state));
+  const u32 result = _mm_getcsr();
+  image::store<u32>(state, image::kMxcsr, result);
+  restore_monitor_mxcsr(monitor, result);
+  return outcome;
 }
 
 void HostUnit::run_x87(const Thunk& thunk, ExtendedState& state) {
   clean_mxcsr(state);
-  const u32 monitor_mxcsr = _mm_getcsr();
-  thunk.entry(&frame_, &state);
-  _mm_setcsr(monitor_mxcsr);  // FXRSTOR has loaded the guest's
+  const u32 monitor = _mm_getcsr();
+  thunk.entry(&frame_, &state);  // FXRSTOR loads the guest's MXCSR
+  restore_monitor_mxcsr(monitor, image::mxcsr(state));
+  x87_residue_ = image::status(state) & image::kExceptionFlags;
 }
 
 }  // namespace ringshift::cpu

@@ -80,20 +80,6 @@ void ThunkEmitter::store_gpr(unsigned number) {
   modrm_frame(number, offsetof(Thunk::Frame, gpr) + 8 * number);
 }
 
-void ThunkEmitter::enter_guest_mxcsr() {
-  put({0x0F, 0xAE});  // STMXCSR
-  modrm_frame(3, offsetof(Thunk::Frame, host_mxcsr));
-  put({0x0F, 0xAE});  // LDMXCSR
-  modrm_state(2, image::kMxcsr);
-}
-
-void ThunkEmitter::leave_guest_mxcsr() {
-  put({0x0F, 0xAE});
-  modrm_state(3, image::kMxcsr);
-  put({0x0F, 0xAE});
-  modrm_frame(2, offsetof(Thunk::Frame, host_mxcsr));
-}
-
 void ThunkEmitter::load_flags() {
   put({0xFF});  // PUSH qword [RDI + n]
   modrm_frame(6, offsetof(Thunk::Frame, flags));
@@ -104,6 +90,31 @@ void ThunkEmitter::store_flags() {
   put({0x9C});  // PUSHFQ
   put({0x8F});  // POP qword [RDI + n]
   modrm_frame(0, offsetof(Thunk::Frame, flags));
+}
+
+void ThunkEmitter::load_st(unsigned place) {
+  put({0xDB});  // FLD tword
+  modrm_state(5, image::kStack + 16 * place);
+}
+
+void ThunkEmitter::store_st_and_pop(unsigned place) {
+  put({0xDB});  // FSTP tword
+  modrm_state(7, image::kStack + 16 * place);
+}
+
+void ThunkEmitter::enter_guest_control() {
+  put({0xD9});  // FLDCW
+  modrm_state(5, image::kControl);
+}
+
+void ThunkEmitter::leave_guest_control() {
+  put({0xD9});
+  modrm_frame(5, offsetof(Thunk::Frame, host_control));
+}
+
+void ThunkEmitter::store_status() {
+  put({0xDD});  // FNSTSW
+  modrm_frame(7, offsetof(Thunk::Frame, status));
 }
 
 void ThunkEmitter::fxrstor() {
@@ -122,8 +133,7 @@ void ThunkEmitter::clean_x87() {
   put({0x74, 0x02});  // JZ over the next
   put({0xDB, 0xE2});  // FNCLEX
   emms();
-  put({0xD9});  // FLDCW
-  modrm_frame(5, offsetof(Thunk::Frame, host_control));
+  leave_guest_control();
 }
 
 void ThunkEmitter::return_value(u32 value) {

@@ -29,11 +29,16 @@ class ThunkEmitter {
   void load_gpr(unsigned number);
   void store_gpr(unsigned number);
 
-  /// MXCSR: the monitor's to the frame and the guest's in its place; and back.
-  void enter_guest_mxcsr();
-  void leave_guest_mxcsr();
   void load_flags();
   void store_flags();
+
+  // Single x87 registers, by their place in the image.
+  void load_st(unsigned place);
+  void store_st_and_pop(unsigned place);
+  void discard_st() { put({0xDD, 0xD8}); }
+  void enter_guest_control();
+  void leave_guest_control();
+  void store_status();
 
   void fxrstor();
   void fxsave();

@@ -1,12 +1,14 @@
-// Arithmetic by the host's own ALU, flags included. The guest has the host's instruction set, so the
-// host defines what its flags are, the officially undefined ones too: the interpreter agrees with
-// natively executed code because it is the same circuit that answers.
+// Arithmetic by the host's own ALU, flags included. The guest has the host's instruction set, so
+// the host defines what its flags are, the officially undefined ones too: the interpreter agrees
+// with natively executed code because it is the same circuit that answers.
 //
 // Flags travel as the 16-bit "packed" word that LAHF and SETO leave in AX: AH = SF ZF AF PF CF in
 // their EFLAGS places, AL = OF. The reverse is ADD AL,7Fh (sets OF from AL) and SAHF.
 #pragma once
 
+#include <array>
 #include <type_traits>
+#include <utility>
 
 #include "cpu/registers.h"
 
@@ -34,10 +36,10 @@ inline T host_alu(T a, T b, u64& rflags) {
   u16 packed;
 #define HOST_BINARY(text) \
   asm(text " %[b], %[a]" HOST_CAPTURE : [a] "+r"(a), "=&a"(packed) : [b] "r"(b) : "cc")
-#define HOST_CARRY(text)                              \
+#define HOST_CARRY(text)                                  \
   asm("btl $0, %k[f]\n\t" text " %[b], %[a]" HOST_CAPTURE \
-      : [a] "+r"(a), "=&a"(packed)                    \
-      : [b] "r"(b), [f] "r"(rflags)                   \
+      : [a] "+r"(a), "=&a"(packed)                        \
+      : [b] "r"(b), [f] "r"(rflags)                       \
       : "cc")
   if constexpr (operation == Alu::Add) HOST_BINARY("add");
   if constexpr (operation == Alu::Or) HOST_BINARY("or");
@@ -67,8 +69,10 @@ inline T host_unary(T a, u64& rflags) {
     if constexpr (operation == Unary::Dec) HOST_UNARY("dec");
     if constexpr (operation == Unary::Neg) HOST_UNARY("neg");
 #undef HOST_UNARY
-    if constexpr (operation == Unary::Neg) merge_flags(rflags, packed);
-    else merge_flags<eflags::Arithmetic & ~eflags::CF>(rflags, packed);
+    if constexpr (operation == Unary::Neg)
+      merge_flags(rflags, packed);
+    else
+      merge_flags<eflags::Arithmetic & ~eflags::CF>(rflags, packed);
     return a;
   }
 }
@@ -76,24 +80,100 @@ inline T host_unary(T a, u64& rflags) {
 /// In the encoding order of the C0h/D0h groups.
 enum class Shift : u8 { Rol, Ror, Rcl, Rcr, Shl, Shr, Sal, Sar };
 
-template <Shift operation, typename T>
+/// Where the operand of a shift lies. Undefined flags differ even in this on some processors.
+enum class Place : u8 { Register, Memory };
+
+template <Shift operation, Place place, typename T>
 inline T host_shift(T a, u8 count, u64& rflags) {
   u16 packed = pack_flags(rflags);
-#define HOST_SHIFT(text)                                  \
-  asm(HOST_RESTORE text " %%cl, %[a]" HOST_CAPTURE        \
-      : [a] "+r"(a), "+a"(packed)                         \
-      : "c"(count)                                        \
-      : "cc")
-  if constexpr (operation == Shift::Rol) HOST_SHIFT("rol");
-  if constexpr (operation == Shift::Ror) HOST_SHIFT("ror");
-  if constexpr (operation == Shift::Rcl) HOST_SHIFT("rcl");
-  if constexpr (operation == Shift::Rcr) HOST_SHIFT("rcr");
-  if constexpr (operation == Shift::Shl || operation == Shift::Sal) HOST_SHIFT("shl");
-  if constexpr (operation == Shift::Shr) HOST_SHIFT("shr");
-  if constexpr (operation == Shift::Sar) HOST_SHIFT("sar");
+#define HOST_SHIFT(text)                             \
+  if constexpr (place == Place::Memory)              \
+    asm(HOST_RESTORE text " %%cl, %[a]" HOST_CAPTURE \
+        : [a] "+m"(a), "+a"(packed)                  \
+        : "c"(count)                                 \
+        : "cc");                                     \
+  else                                               \
+    asm(HOST_RESTORE text " %%cl, %[a]" HOST_CAPTURE \
+        : [a] "+r"(a), "+a"(packed)                  \
+        : "c"(count)                                 \
+        : "cc")
+#define HOST_SHIFT_SIZED(text)           \
+  if constexpr (sizeof(T) == 1) {        \
+    HOST_SHIFT(text "b");                \
+  } else if constexpr (sizeof(T) == 2) { \
+    HOST_SHIFT(text "w");                \
+  } else {                               \
+    HOST_SHIFT(text "l");                \
+  }
+  if constexpr (operation == Shift::Rol) {
+    HOST_SHIFT_SIZED("rol")
+  }
+  if constexpr (operation == Shift::Ror) {
+    HOST_SHIFT_SIZED("ror")
+  }
+  if constexpr (operation == Shift::Rcl) {
+    HOST_SHIFT_SIZED("rcl")
+  }
+  if constexpr (operation == Shift::Rcr) {
+    HOST_SHIFT_SIZED("rcr")
+  }
+  if constexpr (operation == Shift::Shl || operation == Shift::Sal) {
+    HOST_SHIFT_SIZED("shl")
+  }
+  if constexpr (operation == Shift::Shr) {
+    HOST_SHIFT_SIZED("shr")
+  }
+  if constexpr (operation == Shift::Sar) {
+    HOST_SHIFT_SIZED("sar")
+  }
+#undef HOST_SHIFT_SIZED
 #undef HOST_SHIFT
   merge_flags(rflags, packed);
   return a;
+}
+
+/// ROL and ROR by an immediate: with counts above 1 some processors leave OF alone in this encoding
+/// and compute it in the one with CL, so the host has to execute the immediate's own encoding.
+template <Shift operation, Place place, typename T, u8 count>
+T host_rotate_by(T a, u64& rflags) {
+  u16 packed = pack_flags(rflags);
+#define HOST_ROTATE(text)                            \
+  if constexpr (place == Place::Memory)              \
+    asm(HOST_RESTORE text " %[n], %[a]" HOST_CAPTURE \
+        : [a] "+m"(a), "+a"(packed)                  \
+        : [n] "i"(count)                             \
+        : "cc");                                     \
+  else                                               \
+    asm(HOST_RESTORE text " %[n], %[a]" HOST_CAPTURE \
+        : [a] "+r"(a), "+a"(packed)                  \
+        : [n] "i"(count)                             \
+        : "cc")
+#define HOST_ROTATE_SIZED(text)          \
+  if constexpr (sizeof(T) == 1) {        \
+    HOST_ROTATE(text "b");               \
+  } else if constexpr (sizeof(T) == 2) { \
+    HOST_ROTATE(text "w");               \
+  } else {                               \
+    HOST_ROTATE(text "l");               \
+  }
+  if constexpr (operation == Shift::Rol)
+    HOST_ROTATE_SIZED("rol")
+  else
+    HOST_ROTATE_SIZED("ror")
+#undef HOST_ROTATE_SIZED
+#undef HOST_ROTATE
+  merge_flags(rflags, packed);
+  return a;
+}
+
+template <Shift operation, Place place, typename T>
+inline T host_rotate_immediate(T a, u8 count, u64& rflags) {
+  using Rotate = T (*)(T, u64&);
+  static constexpr auto kByCount = []<std::size_t... n>(std::index_sequence<n...>) {
+    return std::array<Rotate, sizeof...(n)>{&host_rotate_by<operation, place, T, n>...};
+  }
+  (std::make_index_sequence<32>{});
+  return kByCount[count & 31](a, rflags);
 }
 
 enum class DoubleShift : u8 { Left, Right };
@@ -101,13 +181,15 @@ enum class DoubleShift : u8 { Left, Right };
 template <DoubleShift direction, typename T>
 inline T host_double_shift(T a, T b, u8 count, u64& rflags) {
   u16 packed = pack_flags(rflags);
-#define HOST_DOUBLE(text)                                  \
-  asm(HOST_RESTORE text " %%cl, %[b], %[a]" HOST_CAPTURE   \
-      : [a] "+r"(a), "+a"(packed)                          \
-      : [b] "r"(b), "c"(count)                             \
+#define HOST_DOUBLE(text)                                \
+  asm(HOST_RESTORE text " %%cl, %[b], %[a]" HOST_CAPTURE \
+      : [a] "+r"(a), "+a"(packed)                        \
+      : [b] "r"(b), "c"(count)                           \
       : "cc")
-  if constexpr (direction == DoubleShift::Left) HOST_DOUBLE("shld");
-  else HOST_DOUBLE("shrd");
+  if constexpr (direction == DoubleShift::Left)
+    HOST_DOUBLE("shld");
+  else
+    HOST_DOUBLE("shrd");
 #undef HOST_DOUBLE
   merge_flags(rflags, packed);
   return a;
@@ -119,10 +201,10 @@ enum class BitTest : u8 { Test, Set, Reset, Complement };
 template <BitTest operation, typename T>
 inline T host_bit(T a, T bit, u64& rflags) {
   u16 packed = pack_flags(rflags);
-#define HOST_BIT(text)                                \
-  asm(HOST_RESTORE text " %[b], %[a]" HOST_CAPTURE    \
-      : [a] "+r"(a), "+a"(packed)                     \
-      : [b] "r"(bit)                                  \
+#define HOST_BIT(text)                             \
+  asm(HOST_RESTORE text " %[b], %[a]" HOST_CAPTURE \
+      : [a] "+r"(a), "+a"(packed)                  \
+      : [b] "r"(bit)                               \
       : "cc")
   if constexpr (operation == BitTest::Test) HOST_BIT("bt");
   if constexpr (operation == BitTest::Set) HOST_BIT("bts");
@@ -139,10 +221,10 @@ enum class BitScan : u8 { Bsf, Bsr, Tzcnt, Lzcnt, Popcnt };
 template <BitScan operation, typename T>
 inline T host_scan(T old, T source, u64& rflags) {
   u16 packed = pack_flags(rflags);
-#define HOST_SCAN(text)                               \
-  asm(HOST_RESTORE text " %[s], %[d]" HOST_CAPTURE    \
-      : [d] "+r"(old), "+a"(packed)                   \
-      : [s] "r"(source)                               \
+#define HOST_SCAN(text)                            \
+  asm(HOST_RESTORE text " %[s], %[d]" HOST_CAPTURE \
+      : [d] "+r"(old), "+a"(packed)                \
+      : [s] "r"(source)                            \
       : "cc")
   if constexpr (operation == BitScan::Bsf) HOST_SCAN("bsf");
   if constexpr (operation == BitScan::Bsr) HOST_SCAN("bsr");
@@ -173,22 +255,26 @@ inline WideProduct<T> host_multiply(T a, T b, u64& rflags) {
       : [low] "+&r"(low), [f] "+&r"(packed)                                         \
       : [b] "r"(b)                                                                  \
       : "eax", "cc")
-    if constexpr (sign == Sign::Unsigned) HOST_MULTIPLY("mulb");
-    else HOST_MULTIPLY("imulb");
+    if constexpr (sign == Sign::Unsigned)
+      HOST_MULTIPLY("mulb");
+    else
+      HOST_MULTIPLY("imulb");
 #undef HOST_MULTIPLY
     merge_flags(rflags, static_cast<u16>(packed));
     return {static_cast<T>(low), static_cast<T>(low >> 8)};
   } else {
     u64 low = a;
     u64 high = 0;
-#define HOST_MULTIPLY(text)                                                           \
-  asm("movl %[f], %%eax\n\taddb $0x7f, %%al\n\tsahf\n\tmovq %[low], %%rax\n\t" text   \
-      " %[b]\n\tmovq %%rax, %[low]\n\tlahf\n\tseto %%al\n\tmovl %%eax, %[f]"          \
-      : [low] "+&r"(low), [f] "+&r"(packed), "+&d"(high)                              \
-      : [b] "r"(b)                                                                    \
+#define HOST_MULTIPLY(text)                                                         \
+  asm("movl %[f], %%eax\n\taddb $0x7f, %%al\n\tsahf\n\tmovq %[low], %%rax\n\t" text \
+      " %[b]\n\tmovq %%rax, %[low]\n\tlahf\n\tseto %%al\n\tmovl %%eax, %[f]"        \
+      : [low] "+&r"(low), [f] "+&r"(packed), "+&d"(high)                            \
+      : [b] "r"(b)                                                                  \
       : "rax", "cc")
-    if constexpr (sign == Sign::Unsigned) HOST_MULTIPLY("mul");
-    else HOST_MULTIPLY("imul");
+    if constexpr (sign == Sign::Unsigned)
+      HOST_MULTIPLY("mul");
+    else
+      HOST_MULTIPLY("imul");
 #undef HOST_MULTIPLY
     merge_flags(rflags, static_cast<u16>(packed));
     return {static_cast<T>(low), static_cast<T>(high)};
@@ -199,10 +285,7 @@ inline WideProduct<T> host_multiply(T a, T b, u64& rflags) {
 template <typename T>
 inline T host_multiply_low(T a, T b, u64& rflags) {
   u16 packed = pack_flags(rflags);
-  asm(HOST_RESTORE "imul %[b], %[a]" HOST_CAPTURE
-      : [a] "+r"(a), "+a"(packed)
-      : [b] "r"(b)
-      : "cc");
+  asm(HOST_RESTORE "imul %[b], %[a]" HOST_CAPTURE : [a] "+r"(a), "+a"(packed) : [b] "r"(b) : "cc");
   merge_flags(rflags, packed);
   return a;
 }
@@ -212,18 +295,22 @@ inline T host_multiply_low(T a, T b, u64& rflags) {
 template <Sign sign, typename T>
 inline WideProduct<T> host_divide(u32 low, u32 high, T divisor, u64& rflags) {
   u32 packed = pack_flags(rflags);
-#define HOST_DIVIDE(text)                                                               \
-  asm("movl %[f], %%eax\n\taddb $0x7f, %%al\n\tsahf\n\tmovl %[low], %%eax\n\t" text     \
-      " %[b]\n\tmovl %%eax, %[low]\n\tlahf\n\tseto %%al\n\tmovl %%eax, %[f]"            \
-      : [low] "+&r"(low), [f] "+&r"(packed), "+&d"(high)                                \
-      : [b] "r"(divisor)                                                                \
+#define HOST_DIVIDE(text)                                                           \
+  asm("movl %[f], %%eax\n\taddb $0x7f, %%al\n\tsahf\n\tmovl %[low], %%eax\n\t" text \
+      " %[b]\n\tmovl %%eax, %[low]\n\tlahf\n\tseto %%al\n\tmovl %%eax, %[f]"        \
+      : [low] "+&r"(low), [f] "+&r"(packed), "+&d"(high)                            \
+      : [b] "r"(divisor)                                                            \
       : "rax", "cc")
-  if constexpr (sign == Sign::Unsigned) HOST_DIVIDE("div");
-  else HOST_DIVIDE("idiv");
+  if constexpr (sign == Sign::Unsigned)
+    HOST_DIVIDE("div");
+  else
+    HOST_DIVIDE("idiv");
 #undef HOST_DIVIDE
   merge_flags(rflags, static_cast<u16>(packed));
-  if constexpr (sizeof(T) == 1) return {static_cast<T>(low), static_cast<T>(low >> 8)};
-  else return {static_cast<T>(low), static_cast<T>(high)};
+  if constexpr (sizeof(T) == 1)
+    return {static_cast<T>(low), static_cast<T>(low >> 8)};
+  else
+    return {static_cast<T>(low), static_cast<T>(high)};
 }
 
 /// BMI1/BMI2 on two sources with flags.
@@ -233,10 +320,10 @@ template <Bmi operation>
 inline u32 host_bmi(u32 a, u32 b, u64& rflags) {
   u16 packed = pack_flags(rflags);
   u32 result;
-#define HOST_BMI(text)                                                        \
-  asm(HOST_RESTORE text HOST_CAPTURE                                          \
-      : [d] "=&r"(result), "+a"(packed)                                       \
-      : [a] "r"(a), [b] "r"(b)                                                \
+#define HOST_BMI(text)                  \
+  asm(HOST_RESTORE text HOST_CAPTURE    \
+      : [d] "=&r"(result), "+a"(packed) \
+      : [a] "r"(a), [b] "r"(b)          \
       : "cc")
   if constexpr (operation == Bmi::Andn) HOST_BMI("andnl %[b], %[a], %[d]");
   if constexpr (operation == Bmi::Bextr) HOST_BMI("bextrl %[b], %[a], %[d]");
@@ -252,10 +339,10 @@ template <LowestBit operation>
 inline u32 host_lowest_bit(u32 a, u64& rflags) {
   u16 packed = pack_flags(rflags);
   u32 result;
-#define HOST_LOWEST(text)                                                     \
-  asm(HOST_RESTORE text " %[a], %[d]" HOST_CAPTURE                            \
-      : [d] "=&r"(result), "+a"(packed)                                       \
-      : [a] "r"(a)                                                            \
+#define HOST_LOWEST(text)                          \
+  asm(HOST_RESTORE text " %[a], %[d]" HOST_CAPTURE \
+      : [d] "=&r"(result), "+a"(packed)            \
+      : [a] "r"(a)                                 \
       : "cc")
   if constexpr (operation == LowestBit::Isolate) HOST_LOWEST("blsil");
   if constexpr (operation == LowestBit::Mask) HOST_LOWEST("blsmskl");

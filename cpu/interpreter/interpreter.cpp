@@ -23,11 +23,15 @@ EngineStatistics Interpreter::statistics() const {
 }
 
 void Interpreter::code_written(PhysicalAddress address, u64 length) {
-  if (length > kPageSize) cache_.revalidate();
-  else cache_.written(address, length);
+  if (length > kPageSize)
+    cache_.revalidate();
+  else
+    cache_.written(address, length);
 }
 
-void Interpreter::translations_changed() { linear_page_ = kNoPage; }
+void Interpreter::translations_changed() {
+  linear_page_ = kNoPage;
+}
 
 /// Called after everything that may change more than RIP and data: far transfers, system
 /// instructions, events, port accesses.
@@ -45,6 +49,11 @@ Exit Interpreter::run() {
   const State& state = processor_.state;
   refresh();
   for (;;) {
+    // Before the events: once service_events() has let an instruction begin, it must run.
+    if (until_deadline_check_ <= 0) [[unlikely]] {
+      until_deadline_check_ = kDeadlineInterval;
+      if (processor_.platform().deadline_due()) return Exit::Deadline;
+    }
     if (processor_.attention()) [[unlikely]] {
       if (processor_.take_kick()) return Exit::Kicked;
       processor_.service_events();
@@ -52,16 +61,13 @@ Exit Interpreter::run() {
       if (state.activity == Activity::Halted) return Exit::Halt;
       if (state.activity == Activity::Shutdown) return Exit::Shutdown;
     }
-    if (until_deadline_check_ <= 0) [[unlikely]] {
-      until_deadline_check_ = kDeadlineInterval;
-      if (processor_.platform().deadline_due()) return Exit::Deadline;
-    }
     // Traps, breakpoints and shadows: one instruction, then the events are looked at again.
     if (processor_.attention()) [[unlikely]] {
       step();
       continue;
     }
-    if (Block* block = next_block()) [[likely]] execute(*block);
+    if (Block* block = next_block()) [[likely]]
+      execute(*block);
   }
 }
 
@@ -114,7 +120,8 @@ Block* Interpreter::next_block() {
     step();  // instruction by instruction up to the limit
     return nullptr;
   }
-  if (block->crosses_page && !crossing_holds(linear, *block)) [[unlikely]] return nullptr;
+  if (block->crosses_page && !crossing_holds(linear, *block)) [[unlikely]]
+    return nullptr;
   last_block_ = block;
   return block;
 }
@@ -136,7 +143,8 @@ Block* Interpreter::look_up(u64 linear) {
     physical_page_ = address.value().page();
   }
   const BlockKey key{physical_page_ + (linear & kPageMask), mode_};
-  if (Block* block = cache_.find(key)) [[likely]] return block;
+  if (Block* block = cache_.find(key)) [[likely]]
+    return block;
   last_block_ = nullptr;  // building may recycle the cache
   const GuestResult<Block*> built = cache_.build(linear, key);
   if (built.faulted()) {
@@ -155,7 +163,8 @@ void Interpreter::execute(Block& block) {
   Completion completion;
   do {
     completion = instruction->handler(processor_, *instruction);
-    if (completion != Completion::Next) [[unlikely]] break;
+    if (completion != Completion::Next) [[unlikely]]
+      break;
     state.rip += instruction->length;
     ++instruction;
   } while (instruction != end);
@@ -247,8 +256,10 @@ Interpreter::StepResult Interpreter::step() {
 /// Whether a page-crossing block may run. If not, it has been dropped or its fault delivered.
 bool Interpreter::crossing_holds(u64 linear, const Block& block) {
   const GuestResult<bool> holds = cache_.second_page_holds(linear, block);
-  if (holds.faulted()) deliver_fault();
-  else if (!holds.value()) cache_.written(block.key.address, 1);
+  if (holds.faulted())
+    deliver_fault();
+  else if (!holds.value())
+    cache_.written(block.key.address, 1);
   return !holds.faulted() && holds.value();
 }
 

@@ -159,8 +159,8 @@ constexpr u16 kStringMask = kUnaligned | kWritesFlags | kImplicitXmm0;
 }  // namespace
 
 Handler bind_mmx(const Instruction& instruction) {
-  return has(instruction, OperandKind::Mmx) && !has(instruction, OperandKind::Xmm) ? execute_simd<0>
-                                                                                   : nullptr;
+  const bool only_mmx = has(instruction, OperandKind::Mmx) && !has(instruction, OperandKind::Xmm);
+  return only_mmx ? execute_simd<kMmxOnly> : nullptr;
 }
 
 Handler bind_sse(const Instruction& instruction) {

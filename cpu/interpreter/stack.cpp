@@ -1,4 +1,5 @@
-// PUSH POP PUSHA POPA ENTER LEAVE. The stack pointer moves only when everything has succeeded. SDM 2.
+// PUSH POP PUSHA POPA ENTER LEAVE. The stack pointer moves only when everything has succeeded.
+// SDM 2.
 #include <array>
 
 #include "cpu/interpreter/binders.h"
@@ -81,8 +82,8 @@ Completion push_all(Processor& processor, const Instruction&) {
   const u64 pointer = processor.state.gpr[Rsp];
   // All eight slots before the first is written: highest address first, as the pushes go.
   for (unsigned i = 1; i <= 8; ++i) {
-    TRY_OR_FAULT(processor.probe_write(SegmentName::SS, (pointer - i * sizeof(T)) & mask,
-                                       sizeof(T)));
+    TRY_OR_FAULT(
+        processor.probe_write(SegmentName::SS, (pointer - i * sizeof(T)) & mask, sizeof(T)));
   }
   for (unsigned reg = 0; reg < 8; ++reg) {
     TRY_OR_FAULT(processor.write<T>(SegmentName::SS, (pointer - (reg + 1) * sizeof(T)) & mask,

@@ -49,10 +49,6 @@ TEST_CASE("data segment loads are refused as the manual says") {
   SECTION("more privileged data") {
     REQUIRE_FAULT(m, p.load_segment(SegmentName::DS, M::kData0), GeneralProtection, 0x10);
   }
-  SECTION("RPL above DPL") {
-    m.enter(0);
-    REQUIRE_FAULT(m, p.load_segment(SegmentName::DS, M::kData0 | 3), GeneralProtection, 0x10);
-  }
   SECTION("execute-only code") {
     m.set_gdt(M::kFree, code_descriptor(3, kCode));
     REQUIRE_FAULT(m, p.load_segment(SegmentName::DS, M::kFree | 3), GeneralProtection, M::kFree);
@@ -69,6 +65,12 @@ TEST_CASE("data segment loads are refused as the manual says") {
     REQUIRE_FAULT(m, p.load_segment(SegmentName::DS, M::kFree), GeneralProtection, M::kFree);
   }
   CHECK(m.segment(SegmentName::DS) == before);
+}
+
+TEST_CASE("RPL above DPL refuses a data segment even at level 0") {
+  M m;
+  REQUIRE_FAULT(m, m.processor.load_segment(SegmentName::DS, M::kData0 | 3), GeneralProtection,
+                0x10);
 }
 
 TEST_CASE("conforming code may be read from any level") {

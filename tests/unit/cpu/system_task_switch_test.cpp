@@ -243,6 +243,7 @@ TEST_CASE("a task with the T flag traps before its first instruction") {
 TEST_CASE("a task may start in virtual-8086 mode") {
   M m;
   prepare_task(m, 2 | eflags::VM, 0x3000, 0x2000);
+  m.poke<u32>(M::kTss2 + 0x20, 0x100);
   REQUIRE_OK(jump(m, M::kTss2Selector));
   CHECK(m.state.cpl == 3);
   CHECK(m.segment(SegmentName::CS).base == 0x30000);
