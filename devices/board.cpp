@@ -21,8 +21,9 @@ constexpr unsigned kIntA = 1;
 
 /// What the drive at `place` says of itself; serial numbers differ, so that a guest can tell drives
 /// apart.
-DriveIdentity drive_identity(unsigned place) {
+DriveIdentity drive_identity(unsigned place, IdeSlot::Kind kind) {
   DriveIdentity identity;
+  if (kind == IdeSlot::Kind::CdDrive) identity.model = "Ringshift DVD-ROM";
   identity.serial = "RS0000" + std::to_string(place + 1);
   return identity;
 }
@@ -184,7 +185,7 @@ void Board::attach_pci() {
 void Board::attach_drives(const BoardConfig& config) {
   for (unsigned place = 0; place < config.ide.size(); ++place) {
     const IdeSlot& slot = config.ide[place];
-    const DriveIdentity identity = drive_identity(place);
+    const DriveIdentity identity = drive_identity(place, slot.kind);
     std::unique_ptr<IdeDrive>& drive = ide_drives_[place];
     if (slot.kind == IdeSlot::Kind::Disk) {
       drive = std::make_unique<AtaDisk>(context_.clock, *slot.image, identity);

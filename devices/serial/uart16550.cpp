@@ -208,11 +208,12 @@ u8 Uart16550::read_modem_status() {
 void Uart16550::write_transmitter(u8 byte) {
   transmitter_interrupt_ = false;
   update_interrupt();
-  const u8 sent = byte & word_mask();
   if (loopback()) {
-    push(sent, 0);
+    push(byte & word_mask(), 0);
   } else if (backend_ != nullptr && (lcr_ & kLcrBreak) == 0) {
-    backend_->transmit(sent);
+    // The far end isn't a wire with a word length of its own: it takes what was meant. Firmware and
+    // small kernels write text to a port that nobody has set up (five bits a word after reset).
+    backend_->transmit(byte);
   }
   // The holding register is empty again: the edge that edge-triggered controllers need.
   transmitter_interrupt_ = true;
@@ -304,7 +305,7 @@ std::size_t Uart16550::receive(std::span<const u8> bytes) {
   std::size_t taken = 0;
   // In loopback the receiver's input is cut off from the line: the sender has to wait.
   if (!loopback()) {
-    while (taken < bytes.size() && count_ < capacity()) push(bytes[taken++] & word_mask(), 0);
+    while (taken < bytes.size() && count_ < capacity()) push(bytes[taken++], 0);
   }
   starved_ = taken < bytes.size();
   return taken;
