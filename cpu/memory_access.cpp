@@ -6,7 +6,8 @@ namespace ringshift::cpu {
 
 namespace {
 
-/// The alignment that #AC demands of an access. SDM 3A §6.15 table 6-7.
+/// The alignment that #AC demands of an access. SDM 3A §6.15 table 6-7. Vectors of 16 and 32 bytes are
+/// not in the table: they fault with #GP or not at all.
 unsigned demanded_alignment(unsigned length) {
   switch (length) {
     case 2:
@@ -28,7 +29,7 @@ unsigned demanded_alignment(unsigned length) {
     case 1:
       return 1;
     default:
-      return 16;
+      return 1;
   }
 }
 
@@ -162,7 +163,8 @@ GuestResult<u64> Processor::linear_address(SegmentName name, u64 offset, unsigne
   if (segment.expand_down()) {
     const u64 top = segment.big ? 0xFFFF'FFFF : 0xFFFF;
     if (offset <= segment.limit || last > top) return violation();
-  } else if (last > segment.limit) {
+  } else if (last > segment.limit && segment.limit != 0xFFFF'FFFF) {
+    // (In a segment of 4 GiB every offset is legal, and an operand at its end wraps around.)
     return violation();
   }
   return wrap(state, segment.base + offset);

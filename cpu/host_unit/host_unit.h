@@ -31,6 +31,7 @@ enum SimdTrait : u16 {
   kExplicitLengths = 1 << 5,  ///< PCMPESTRx: reads EAX and EDX
   kWritesIndex = 1 << 6,      ///< PCMPxSTRI: writes ECX
   kMmxOnly = 1 << 7,          ///< no XMM register takes part: CR4.OSFXSR doesn't matter
+  kNoAlignmentCheck = 1 << 8,  ///< memory operands of any size are exempt from #AC
 };
 
 /// Host code for one form, and what the interpreter has to do around it.

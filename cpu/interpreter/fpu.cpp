@@ -60,4 +60,38 @@ Completion check_alignment(Processor& processor, const Instruction& instruction,
   return complete(processor.raise(Vector::GeneralProtection, 0));
 }
 
+GuestResult<void> probe_vector_store(Processor& processor, SegmentName segment, u64 offset,
+                                     unsigned length) {
+  const PageAccess access{AccessType::Write, processor.data_privilege(), false};
+  const u64 linear =
+      GUEST_TRY(processor.linear_address(segment, offset, length, AccessType::Write));
+  GUEST_TRY(processor.translate(linear, access));
+  const u64 last_page = (linear + length - 1) & ~kPageMask;
+  if (last_page != (linear & ~kPageMask)) GUEST_TRY(processor.translate(last_page, access));
+  return {};
+}
+
+GuestResult<void> store_vector(Processor& processor, SegmentName segment, u64 offset,
+                               const void* from, unsigned length) {
+  const PageAccess access{AccessType::Write, processor.data_privilege(), false};
+  const u64 linear =
+      GUEST_TRY(processor.linear_address(segment, offset, length, AccessType::Write));
+  GUEST_TRY(processor.write_linear_bytes(linear, from, length, access));
+  if ((processor.state.dr[7] & 0xFF) != 0) {
+    processor.check_data_breakpoints(linear, length, AccessType::Write);
+  }
+  return {};
+}
+
+GuestResult<void> load_vector(Processor& processor, SegmentName segment, u64 offset, void* into,
+                              unsigned length) {
+  const PageAccess access{AccessType::Read, processor.data_privilege(), false};
+  const u64 linear = GUEST_TRY(processor.linear_address(segment, offset, length, AccessType::Read));
+  GUEST_TRY(processor.read_linear_bytes(linear, into, length, access));
+  if ((processor.state.dr[7] & 0xFF) != 0) {
+    processor.check_data_breakpoints(linear, length, AccessType::Read);
+  }
+  return {};
+}
+
 }  // namespace ringshift::cpu

@@ -58,31 +58,36 @@ Completion run_and_write(Processor& processor, const Instruction& instruction, c
   return Completion::Next;
 }
 
-/// An instruction with an MMX register: the x87 stack becomes the MMX register file, unless a fault
-/// says that nothing has happened. MXCSR keeps the flags of a SIMD exception.
+/// An instruction with an MMX register: the x87 stack becomes the MMX register file. Once a memory
+/// source has been read that has happened, even if the instruction faults afterwards; a store that
+/// faults has moved TOP but leaves the tags alone.
 Completion run_with_mmx(Processor& processor, const Instruction& instruction, const Thunk& thunk,
                         u64 offset) {
   ExtendedState& extended = processor.state.extended;
-  const image::X87Copy before = image::copy_x87(extended);
+  const u8 tags = image::load<u8>(extended, image::kTag);
   image::enter_mmx(extended);
   const Completion completion = run_and_write(processor, instruction, thunk, offset);
   if (completion != Completion::Next) {
-    const u32 mxcsr = image::mxcsr(extended);
-    image::restore_x87(extended, before);
-    image::store<u32>(extended, image::kMxcsr, mxcsr);
-    return completion;
-  }
-  if (thunk.mmx_destination != kNoRegister) {
+    if (thunk.memory == Thunk::Access::Write) image::store<u8>(extended, image::kTag, tags);
+  } else if (thunk.mmx_destination != kNoRegister) {
     image::mark_mmx_written(extended, thunk.mmx_destination);
   }
   return completion;
 }
 
-/// VCVTPS2PH to memory is the one store that can set flags: a page fault comes before them.
+/// VCVTPS2PH to memory is the one store that can set flags: they are set before the memory's faults
+/// are seen, and an unmasked exception comes first. It isn't subject to #AC.
 Completion run_flagging_store(Processor& processor, const Instruction& instruction,
                               const Thunk& thunk, u64 offset) {
-  TRY_OR_FAULT(processor.probe_write(instruction.memory.segment, offset, thunk.memory_size));
-  return run_and_write(processor, instruction, thunk, offset);
+  const SegmentName segment = instruction.memory.segment;
+  HostUnit& unit = processor.host_unit();
+  if (unit.run_simd(thunk, processor.state.extended) == HostUnit::Outcome::SimdException)
+      [[unlikely]] {
+    return raise_simd_exception(processor);
+  }
+  TRY_OR_FAULT(store_vector(processor, segment, offset, unit.frame().operand.data(),
+                            thunk.memory_size));
+  return Completion::Next;
 }
 
 Completion run_simd(Processor& processor, const Instruction& instruction, const Thunk& thunk) {
@@ -99,8 +104,11 @@ Completion run_simd(Processor& processor, const Instruction& instruction, const 
                                       read ? AccessType::Read : AccessType::Write));
     }
     if (read) {
-      TRY_OR_FAULT(processor.read_bytes(instruction.memory.segment, offset, frame.operand.data(),
-                                        thunk.memory_size));
+      const SegmentName segment = instruction.memory.segment;
+      u8* into = frame.operand.data();
+      const bool exempt = (thunk.traits & kNoAlignmentCheck) != 0;
+      TRY_OR_FAULT(exempt ? load_vector(processor, segment, offset, into, thunk.memory_size)
+                          : processor.read_bytes(segment, offset, into, thunk.memory_size));
     }
   }
   load_general_registers(processor.state, thunk, frame);
@@ -221,6 +229,9 @@ Handler bind_avx_aligned_256(const Instruction& instruction) {
 }
 Handler bind_avx_float(const Instruction& instruction) {
   return vex_form<kUsesMxcsr>(instruction);
+}
+Handler bind_f16c(const Instruction& instruction) {
+  return vex_form<kUsesMxcsr | kNoAlignmentCheck>(instruction);
 }
 Handler bind_avx_compare(const Instruction& instruction) {
   return vex_form<kCompare>(instruction);

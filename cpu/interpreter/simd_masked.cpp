@@ -37,16 +37,17 @@ template <typename T>
 Completion store_selected(Processor& processor, const Instruction& instruction, u64 offset,
                           const Vector32& mask, const Vector32& source, unsigned elements) {
   const SegmentName segment = instruction.memory.segment;
-  const auto at = [&](unsigned index) {
-    return (offset + sizeof(T) * index) & address_mask(instruction);
-  };
-  for (unsigned i = 0; i < elements; ++i) {
-    if (selected<T>(mask, i)) TRY_OR_FAULT(processor.probe_write(segment, at(i), sizeof(T)));
-  }
+  // Within an operand offsets don't wrap at the address size.
+  const auto at = [&](unsigned index) { return offset + sizeof(T) * index; };
   for (unsigned i = 0; i < elements; ++i) {
     if (selected<T>(mask, i)) {
-      TRY_OR_FAULT(processor.write<T>(segment, at(i), element<T>(source, i)));
+      TRY_OR_FAULT(probe_vector_store(processor, segment, at(i), sizeof(T)));
     }
+  }
+  for (unsigned i = 0; i < elements; ++i) {
+    if (!selected<T>(mask, i)) continue;
+    const T value = element<T>(source, i);
+    TRY_OR_FAULT(store_vector(processor, segment, at(i), &value, sizeof value));
   }
   return Completion::Next;
 }
@@ -56,8 +57,21 @@ u64 destination_offset(const Processor& processor, const Instruction& instructio
   return processor.state.gpr[Rdi] & address_mask(instruction);
 }
 
+/// The byte-masked stores may fault for bytes that the mask leaves out, even for an empty mask (SDM 2B
+/// MASKMOVDQU calls it implementation-dependent). Like the processors at hand: by quadwords, the
+/// higher one first.
+Completion probe_quadwords(Processor& processor, const Instruction& instruction,
+                           unsigned quadwords) {
+  for (unsigned n = quadwords; n-- > 0;) {
+    const u64 offset = destination_offset(processor, instruction) + 8 * n;
+    TRY_OR_FAULT(processor.probe_write(instruction.memory.segment, offset, 8));
+  }
+  return Completion::Next;
+}
+
 Completion store_bytes(Processor& processor, const Instruction& instruction) {
   const ExtendedState& extended = processor.state.extended;
+  HANDLER_REQUIRE(probe_quadwords(processor, instruction, 2));
   return store_selected<u8>(processor, instruction, destination_offset(processor, instruction),
                             image::read_ymm(extended, instruction.operands[1].reg),
                             image::read_ymm(extended, instruction.operands[0].reg), 16);
@@ -76,18 +90,15 @@ Completion execute_vmaskmovdqu(Processor& processor, const Instruction& instruct
 Completion execute_maskmovq(Processor& processor, const Instruction& instruction) {
   HANDLER_REQUIRE(check_mmx(processor));
   ExtendedState& extended = processor.state.extended;
-  ExtendedState after = extended;
-  image::enter_mmx(after);
-  const auto mmx = [&after](unsigned reg) {
+  image::enter_mmx(extended);
+  const auto mmx = [&extended](unsigned reg) {
     Vector32 value{};
-    std::memcpy(value.data(), after.legacy.data() + image::kStack + 16 * reg, 8);
+    std::memcpy(value.data(), extended.legacy.data() + image::kStack + 16 * reg, 8);
     return value;
   };
-  HANDLER_REQUIRE(
-      store_selected<u8>(processor, instruction, destination_offset(processor, instruction),
-                         mmx(instruction.operands[1].reg), mmx(instruction.operands[0].reg), 8));
-  extended = after;
-  return Completion::Next;
+  HANDLER_REQUIRE(probe_quadwords(processor, instruction, 1));
+  return store_selected<u8>(processor, instruction, destination_offset(processor, instruction),
+                            mmx(instruction.operands[1].reg), mmx(instruction.operands[0].reg), 8);
 }
 
 /// VMASKMOVPS, VMASKMOVPD, VPMASKMOVD, VPMASKMOVQ. A load clears what the mask leaves out.
@@ -107,10 +118,10 @@ Completion execute_vmaskmov(Processor& processor, const Instruction& instruction
   Vector32 result{};
   for (unsigned i = 0; i < elements; ++i) {
     if (!selected<T>(mask, i)) continue;
-    set_element<T>(
-        result, i,
-        TRY_OR_FAULT(processor.read<T>(instruction.memory.segment,
-                                       (offset + sizeof(T) * i) & address_mask(instruction))));
+    T value{};
+    TRY_OR_FAULT(load_vector(processor, instruction.memory.segment, offset + sizeof(T) * i, &value,
+                             sizeof value));
+    set_element<T>(result, i, value);
   }
   image::write_ymm(extended, instruction.operands[0].reg, result, length);
   return Completion::Next;
@@ -139,18 +150,29 @@ Completion execute_gather(Processor& processor, const Instruction& instruction) 
     set_element<T>(result, i, element<T>(old, i));
     set_element<T>(mask, i, selected<T>(old_mask, i) ? static_cast<T>(~T{0}) : T{0});
   }
-  bool faulted = false;
+  bool faulted = false, progressed = false;
   for (unsigned i = 0; i < elements && !faulted; ++i) {
     if (!selected<T>(mask, i)) continue;
     const u64 scaled =
         static_cast<u64>(static_cast<i64>(element<Index>(indices, i))) * memory.scale;
     const u64 offset =
         (base + scaled + static_cast<u64>(memory.displacement)) & address_mask(instruction);
-    const GuestResult<T> value = processor.read<T>(memory.segment, offset);
-    faulted = value.faulted();
+    T value{};
+    faulted = load_vector(processor, memory.segment, offset, &value, sizeof value).faulted();
     if (faulted) break;
-    set_element<T>(result, i, value.value());
+    set_element<T>(result, i, value);
     set_element<T>(mask, i, T{0});
+    progressed = true;
+  }
+  if (faulted) {
+    // What lies beyond the elements is cleared by the completed instruction; a first element loaded
+    // clears the upper half beyond an XMM register. All of the mask has been widened to full elements.
+    const std::size_t used = elements * sizeof(T);
+    const std::size_t kept = progressed ? std::max<std::size_t>(used, 16) : old.size();
+    std::copy(old.begin() + used, old.begin() + kept, result.begin() + used);
+    for (unsigned i = elements; i < vector_length / sizeof(T); ++i) {
+      set_element<T>(mask, i, selected<T>(old_mask, i) ? static_cast<T>(~T{0}) : T{0});
+    }
   }
   image::write_ymm(extended, destination, result, 32);
   image::write_ymm(extended, mask_register, mask, 32);

@@ -1,6 +1,5 @@
 // PUSH POP PUSHA POPA ENTER LEAVE. The stack pointer moves only when everything has succeeded.
 // SDM 2.
-#include <array>
 
 #include "cpu/interpreter/binders.h"
 #include "cpu/interpreter/handler.h"
@@ -80,11 +79,7 @@ template <typename T>
 Completion push_all(Processor& processor, const Instruction&) {
   const u64 mask = stack_mask(processor);
   const u64 pointer = processor.state.gpr[Rsp];
-  // All eight slots before the first is written: highest address first, as the pushes go.
-  for (unsigned i = 1; i <= 8; ++i) {
-    TRY_OR_FAULT(
-        processor.probe_write(SegmentName::SS, (pointer - i * sizeof(T)) & mask, sizeof(T)));
-  }
+  // A fault leaves the slots written so far behind; ESP hasn't moved.
   for (unsigned reg = 0; reg < 8; ++reg) {
     TRY_OR_FAULT(processor.write<T>(SegmentName::SS, (pointer - (reg + 1) * sizeof(T)) & mask,
                                     static_cast<T>(processor.state.gpr[reg])));
@@ -95,14 +90,13 @@ Completion push_all(Processor& processor, const Instruction&) {
 
 template <typename T>
 Completion pop_all(Processor& processor, const Instruction&) {
-  std::array<T, 8> values;
+  // EDI comes first. A fault leaves the registers loaded so far; ESP hasn't moved.
   for (unsigned i = 0; i < 8; ++i) {
-    values[7 - i] = static_cast<T>(TRY_OR_FAULT(processor.peek(i * sizeof(T), sizeof(T))));
+    const u64 value = TRY_OR_FAULT(processor.peek(i * sizeof(T), sizeof(T)));
+    const unsigned reg = 7 - i;
+    if (reg != Rsp) processor.write_gpr(reg, sizeof(T), value);
   }
   processor.add_to_stack_pointer(8 * sizeof(T));
-  for (unsigned reg = 0; reg < 8; ++reg) {
-    if (reg != Rsp) processor.write_gpr(reg, sizeof(T), values[reg]);
-  }
   return Completion::Next;
 }
 

@@ -141,10 +141,10 @@ template <typename T, typename Address>
 struct Cmps {
   static GuestResult<void> once(StringState<Address>& strings, const Instruction& instruction) {
     State& state = strings.processor.state;
-    const T first =
-        GUEST_TRY(strings.processor.template read<T>(instruction.memory.segment, strings.get(Rsi)));
     const T second =
         GUEST_TRY(strings.processor.template read<T>(SegmentName::ES, strings.get(Rdi)));
+    const T first = GUEST_TRY(
+        strings.processor.template read<T>(instruction.memory.segment, strings.get(Rsi)));
     host_alu<Alu::Cmp, T>(first, second, state.rflags);
     strings.advance(Rsi);
     strings.advance(Rdi);
@@ -209,6 +209,7 @@ Completion string_instruction(Processor& processor, const Instruction& instructi
     const u64 at_first = left;
     const bool one_at_a_time = processor.state.flag(eflags::TF);
     const bool bulk = bulk_allowed(processor.state);
+    const u64 flags_before = processor.state.rflags;
     const auto finish = [&](Completion completion) {
       const u64 iterations = at_first - left;
       if (iterations > 1) processor.string_iterations += iterations - 1;
@@ -217,7 +218,11 @@ Completion string_instruction(Processor& processor, const Instruction& instructi
     for (;;) {
       u64 iterations = bulk && left > 1 ? Step::bulk(strings, instruction, left) : 0;
       if (iterations == 0) {
-        if (Step::once(strings, instruction).faulted()) return finish(Completion::Fault);
+        if (Step::once(strings, instruction).faulted()) {
+          // CMPS and SCAS give the flags back that they found. SDM 2B REP.
+          processor.state.rflags = flags_before;
+          return finish(Completion::Fault);
+        }
         iterations = 1;
       }
       left -= iterations;

@@ -74,6 +74,19 @@ class PendingAside {
   u16 flags_ = 0;
 };
 
+/// FBSTP writes its eight and two bytes one after the other; all other results go out whole.
+GuestResult<void> store_result(Processor& processor, const Instruction& instruction,
+                               const Thunk& thunk, u64 offset) {
+  constexpr u8 kBcdOpcode = 0xDF;
+  const SegmentName segment = instruction.memory.segment;
+  const u8* from = processor.host_unit().frame().operand.data();
+  if (instruction.opcode != kBcdOpcode || thunk.memory_size != 10) {
+    return processor.write_bytes(segment, offset, from, thunk.memory_size);
+  }
+  GUEST_TRY(processor.write_bytes(segment, offset, from, 8));
+  return processor.write_bytes(segment, offset + 8, from + 8, 2);
+}
+
 /// One run on its way: the operand is read, nothing has changed yet.
 struct Run {
   Processor& processor;
@@ -84,8 +97,7 @@ struct Run {
   HostUnit& unit() const { return processor.host_unit(); }
   ExtendedState& extended() const { return processor.state.extended; }
   GuestResult<void> write_result() const {
-    return processor.write_bytes(instruction.memory.segment, offset, unit().frame().operand.data(),
-                                 thunk.memory_size);
+    return store_result(processor, instruction, thunk, offset);
   }
 };
 

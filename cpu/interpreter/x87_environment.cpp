@@ -94,8 +94,9 @@ void load_environment(ExtendedState& state, EnvironmentLayout layout,
     instruction_selector = instruction_high & 0xFFFF;
     data_selector = data_high & 0xFFFF;
   }
-  image::store<u16>(state, image::kControl, 0);
-  image::store<u16>(state, image::kStatus, static_cast<u16>(get_word(area, layout, Status)));
+  const u16 status = static_cast<u16>(get_word(area, layout, Status));
+  image::move_top(state, (status & image::kTopMask) >> image::kTopShift);
+  image::store<u16>(state, image::kStatus, status);
   image::set_control(state, static_cast<u16>(get_word(area, layout, Control)));
   image::set_full_tag_word(state, static_cast<u16>(get_word(area, layout, Tags)));
   image::store<u16>(state, image::kOpcode, static_cast<u16>(opcode));
@@ -103,6 +104,22 @@ void load_environment(ExtendedState& state, EnvironmentLayout layout,
   image::store<u32>(state, image::kInstructionSelector, instruction_selector);
   image::store<u32>(state, image::kDataOffset, data_offset);
   image::store<u32>(state, image::kDataSelector, data_selector);
+}
+
+/// The memory operand of FLDENV or FRSTOR. The processor reads its first field and looks at its end
+/// before the rest, which the address of a page fault shows.
+GuestResult<void> read_area(Processor& processor, const Instruction& instruction,
+                            std::array<u8, kLongestState>& area, unsigned length) {
+  const unsigned first_field = layout_of(processor, instruction).wide ? 4 : 2;
+  const SegmentName segment = instruction.memory.segment;
+  const u64 offset = processor.effective_offset(instruction);
+  const u64 linear = GUEST_TRY(processor.linear_address(segment, offset, length, AccessType::Read));
+  const PageAccess access{AccessType::Read, processor.data_privilege(), false};
+  GUEST_TRY(MemoryAccess::check_alignment(processor, linear, length));
+  u32 control = 0;
+  GUEST_TRY(processor.read_linear_bytes(linear, &control, first_field, access));
+  GUEST_TRY(processor.translate(linear + length - 1, access));
+  return processor.read_bytes(segment, offset, area.data(), length);
 }
 
 Completion execute_fninit(Processor& processor, const Instruction&) {
@@ -174,9 +191,7 @@ Completion execute_fldenv(Processor& processor, const Instruction& instruction) 
   HANDLER_REQUIRE(check_x87(processor, X87Wait::Waiting));
   const EnvironmentLayout layout = layout_of(processor, instruction);
   std::array<u8, kLongestState> area{};
-  TRY_OR_FAULT(processor.read_bytes(instruction.memory.segment,
-                                    processor.effective_offset(instruction), area.data(),
-                                    layout.length()));
+  TRY_OR_FAULT(read_area(processor, instruction, area, layout.length()));
   const bool pending = image::exception_pending(processor.state.extended);
   load_environment(processor.state.extended, layout, area);
   update_ferr(processor, pending);
@@ -207,9 +222,8 @@ Completion execute_frstor(Processor& processor, const Instruction& instruction) 
   ExtendedState& state = processor.state.extended;
   const EnvironmentLayout layout = layout_of(processor, instruction);
   std::array<u8, kLongestState> area{};
-  TRY_OR_FAULT(processor.read_bytes(instruction.memory.segment,
-                                    processor.effective_offset(instruction), area.data(),
-                                    layout.length() + kRegisterLength * kRegisters));
+  TRY_OR_FAULT(read_area(processor, instruction, area,
+                         layout.length() + kRegisterLength * kRegisters));
   const bool pending = image::exception_pending(state);
   load_environment(state, layout, area);
   for (unsigned i = 0; i < kRegisters; ++i) {

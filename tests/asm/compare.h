@@ -16,6 +16,7 @@ struct Tolerance {
   /// FOP, FDP and the selectors don't count: processors differ in when they save them
   /// (CPUID.7.EBX bits 6 and 13; SDM 1 §8.1.8, §8.1.9).
   bool x87_pointers = false;
+  bool cr2_in_page = false;  ///< of CR2 only the page counts
 };
 
 /// One line for each difference ("eax: 00000001, 00000002"); empty if the results agree.

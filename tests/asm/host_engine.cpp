@@ -73,45 +73,45 @@ ringshift_host_enter:
   pushq %r13
   pushq %r14
   pushq %r15
-  movq %rsp, 0x60000000+48
+  movq %rsp, 0x5D7A0000+48
   movl $0x2B, %eax
   movl %eax, %ds
   movl %eax, %es
   movl $7, %eax
   xorl %edx, %edx
-  xrstor 0x60000000+64
-  pushq 0x60000000+32
+  xrstor 0x5D7A0000+64
+  pushq 0x5D7A0000+32
   popfq
-  movl 0x60000000+0, %eax
-  movl 0x60000000+4, %ecx
-  movl 0x60000000+8, %edx
-  movl 0x60000000+12, %ebx
-  movl 0x60000000+20, %ebp
-  movl 0x60000000+24, %esi
-  movl 0x60000000+28, %edi
-  movl 0x60000000+16, %esp
-  ljmpl *0x60000000+40
+  movl 0x5D7A0000+0, %eax
+  movl 0x5D7A0000+4, %ecx
+  movl 0x5D7A0000+8, %edx
+  movl 0x5D7A0000+12, %ebx
+  movl 0x5D7A0000+20, %ebp
+  movl 0x5D7A0000+24, %esi
+  movl 0x5D7A0000+28, %edi
+  movl 0x5D7A0000+16, %esp
+  ljmpl *0x5D7A0000+40
 ringshift_host_exit:
-  movl %eax, 0x60000000+896
-  movl %ecx, 0x60000000+900
-  movl %edx, 0x60000000+904
-  movl %ebx, 0x60000000+908
-  movl %esp, 0x60000000+912
-  movl %ebp, 0x60000000+916
-  movl %esi, 0x60000000+920
-  movl %edi, 0x60000000+924
-  movq 0x60000000+48, %rsp
+  movl %eax, 0x5D7A0000+896
+  movl %ecx, 0x5D7A0000+900
+  movl %edx, 0x5D7A0000+904
+  movl %ebx, 0x5D7A0000+908
+  movl %esp, 0x5D7A0000+912
+  movl %ebp, 0x5D7A0000+916
+  movl %esi, 0x5D7A0000+920
+  movl %edi, 0x5D7A0000+924
+  movq 0x5D7A0000+48, %rsp
   pushfq
-  popq 0x60000000+928
+  popq 0x5D7A0000+928
   pushq $0x202
   popfq
   movl $7, %eax
   xorl %edx, %edx
-  xsave 0x60000000+960
+  xsave 0x5D7A0000+960
 ringshift_host_landing:
   fninit
   vzeroupper
-  ldmxcsr 0x60000000+56
+  ldmxcsr 0x5D7A0000+56
   xorl %eax, %eax
   movl %eax, %ds
   movl %eax, %es

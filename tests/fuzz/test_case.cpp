@@ -87,6 +87,10 @@ bool starts_with(std::string_view text, std::string_view start) {
   return text.substr(0, start.size()) == start;
 }
 
+bool is_gather(std::string_view name) {
+  return starts_with(name, "vgather") || starts_with(name, "vpgather");
+}
+
 bool is_string_instruction(const TestCase& test) {
   const std::string_view name = test.name;
   if (test.instruction.length == 0) return false;
@@ -101,8 +105,7 @@ bool aim(TestCase& test, u32 target) {
   const cpu::MemoryOperand& memory = test.instruction.memory;
   if (memory.base == cpu::kNoRegister || memory.base == memory.index) return false;
   u32 offset = static_cast<u32>(memory.displacement) + test.image.gpr[memory.base];
-  if (memory.index != cpu::kNoRegister && !starts_with(test.name, "vgather") &&
-      !starts_with(test.name, "vpgather")) {
+  if (memory.index != cpu::kNoRegister && !is_gather(test.name)) {
     offset += test.image.gpr[memory.index] * memory.scale;
   }
   test.image.gpr[memory.base] += target - offset;
@@ -124,7 +127,7 @@ void tame_bit_offset(TestCase& test, Random& random) {
 }
 
 void tame_gather(TestCase& test, Random& random) {
-  if (!starts_with(test.name, "vgather") && !starts_with(test.name, "vpgather")) return;
+  if (!is_gather(test.name)) return;
   const unsigned index = test.instruction.memory.index & 7U;
   const bool wide = test.name.find('q') != std::string_view::npos;
   for (unsigned half = 0; half < 2; ++half) {
@@ -208,7 +211,7 @@ TestCase TestCaseMaker::make(u64 seed, u64 index) const {
     if (drawn.absolute_displacement != 0 && test.instruction.address_size == 4) {
       u32 offset = target;
       const u8 index_register = test.instruction.memory.index;
-      if (index_register != cpu::kNoRegister && !starts_with(test.name, "v")) {
+      if (index_register != cpu::kNoRegister && !is_gather(test.name)) {
         offset -= test.image.gpr[index_register & 7U] * test.instruction.memory.scale;
       }
       std::memcpy(drawn.bytes.data() + drawn.absolute_displacement, &offset, 4);
@@ -230,7 +233,7 @@ TestCase TestCaseMaker::make(u64 seed, u64 index) const {
   // Anywhere in the code area; now and then against its end.
   test.placed = test.length;
   test.image.eip = layout::kCode + 64 + random.below(layout::kCodePages * kPage - 192);
-  if (random.chance(1)) {
+  if (random.chance(1) && !test.undefined) {
     test.placed = 1 + random.below(test.length);
     test.image.eip = layout::kCode + layout::kCodePages * kPage - test.placed;
   }

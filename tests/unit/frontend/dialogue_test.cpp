@@ -50,7 +50,7 @@ TEST_CASE("a pattern that is split over two reads matches, escape sequences don'
   dialogue.on_serial("\x1B[1;32mrea");
   dialogue.advance(0);
   CHECK_FALSE(dialogue.met());
-  dialogue.on_serial("dy \x1B[0mto\x1B]0;title\a go");
+  dialogue.on_serial("dy \x1B[0mto\x1B]0;title\a\x1B(0 go");
   dialogue.advance(0);
   CHECK(dialogue.met());
 }
