@@ -234,10 +234,15 @@ TEST_CASE("Integer: pushes and pops of unusual operands") {
     machine.memory.pages.erase(0xA000);
     machine.state.gpr[Rsp] = 0xB008;
     machine.put<u32>(0xB004, 0x55);
-    // The stack fault's own frame can't be pushed either: double fault, and then shutdown.
-    machine.run({0x60});
+    // The handler alone: the fault's own frame would go to the same place.
+    Instruction pusha;
+    const std::array<u8, 1> bytes{0x60};
+    REQUIRE(machine.interpreter.decoder().decode(bytes, {true, false, false}, pusha) ==
+            DecodeStatus::Ok);
+    CHECK(pusha.handler(machine.processor, pusha) == Completion::Fault);
+    CHECK(machine.processor.pending_exception().fault_address == 0xAFFC);
     CHECK(machine.get<u32>(0xB004) == 0x55);
-    CHECK(machine.state.activity == Activity::Shutdown);
+    CHECK(machine.state.gpr[Rsp] == 0xB008);
   }
 }
 
