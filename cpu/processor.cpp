@@ -130,14 +130,14 @@ bool Processor::service_events() {
     deliver_exception(trap);
     changed = true;
   }
-  if (!after_mov_ss && state.nmi_pending && !state.nmi_blocked) {
+  const auto alive = [&]() { return state.activity != Activity::Shutdown; };
+  if (!after_mov_ss && state.nmi_pending && !state.nmi_blocked && alive()) {
     state.nmi_pending = false;
     state.nmi_blocked = true;
     deliver_interrupt(static_cast<u8>(Vector::Nmi));
     changed = true;
   }
-  if (!interrupts_wait && interrupt_line_ && state.flag(eflags::IF) &&
-      state.activity != Activity::Shutdown) {
+  if (!interrupts_wait && interrupt_line_ && state.flag(eflags::IF) && alive()) {
     deliver_interrupt(platform_.acknowledge_interrupt());
     changed = true;
   }
