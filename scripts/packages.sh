@@ -13,6 +13,7 @@ build=(
 # The guests: downloaded and checked by apt, unpacked, and turned into an initramfs.
 guests=(debian-archive-keyring dpkg cpio gzip)
 test=(catch2 clang-format-14 acpica-tools e2fsprogs xvfb xauth xdotool libbenchmark-dev)
+develop=(gcovr python3 clang-tidy-14)  # coverage.sh, tidy.sh
 
 wanted=()
 list=no
@@ -22,6 +23,7 @@ for group in "$@"; do
     build) wanted+=("${build[@]}") ;;
     guests) wanted+=("${guests[@]}") ;;
     test) wanted+=("${test[@]}") ;;
+    develop) wanted+=("${develop[@]}") ;;
     *) echo "packages.sh: unknown group '$group'" >&2; exit 2 ;;
   esac
 done

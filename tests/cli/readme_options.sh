@@ -29,10 +29,10 @@ completed=$("$ringshift" completion | grep -oE -- "compgen -W '--[^']*'" | grep 
 same "README and run --help" "$listed" "$helped"
 same "run --help and completion" "$(grep '^--' <<<"$helped")" "$completed"
 
-for group in build guests test; do
+for group in build guests test develop; do
   in_readme=$(section '## Packages' | awk -F'|' -v group="$group" '
     (group == "build" && $2 ~ /building/) || (group == "guests" && $2 ~ /guests/) ||
-    (group == "test" && $2 ~ /^ tests/) { print $3 }' | xargs -n 1)
+    (group == "test" && $2 ~ /^ tests/) || (group == "develop" && $2 ~ /tidy/) { print $3 }' | xargs -n 1)
   same "README and packages.sh: $group" "$in_readme" \
     "$("$source_dir/scripts/packages.sh" --list "$group" | tr ' ' '\n')"
 done
