@@ -19,7 +19,8 @@ inline constexpr u32 kReadOnly = kData + kDataPages * 4096;
 inline constexpr u32 kStack = 0x30800000;  ///< one writable page
 inline constexpr u32 kCode = 0x42000000;   ///< two executable pages, then nothing
 inline constexpr u32 kCodePages = 2;
-inline constexpr u32 kKernel = 0x7F000000; ///< supervisor only, in the interpreter: tables, handlers
+inline constexpr u32 kKernel = 0x7F000000;  ///< supervisor only, in the interpreter: tables, handlers
+inline constexpr u32 kKernelSize = 2 << 20;
 inline constexpr u32 kHost = 0x5D7A0000;  ///< the host engine's own pages: no test may come near
 }  // namespace layout
 
