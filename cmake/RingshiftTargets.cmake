@@ -31,9 +31,15 @@ function(ringshift_library folder)
     return()
   endif()
   add_library(ringshift_${folder} STATIC ${sources})
-  target_link_libraries(ringshift_${folder} PUBLIC ringshift_options ${ARG_LINK})
-  install(TARGETS ringshift_${folder} ARCHIVE)
+  # Who uses the installed library chooses warnings for itself.
+  target_link_libraries(ringshift_${folder} PUBLIC $<BUILD_INTERFACE:ringshift_options> ${ARG_LINK})
+  target_compile_features(ringshift_${folder} PUBLIC cxx_std_20)
+  target_include_directories(ringshift_${folder} INTERFACE
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/ringshift>)
+  set_target_properties(ringshift_${folder} PROPERTIES EXPORT_NAME ${folder})
+  install(TARGETS ringshift_${folder} EXPORT ringshift ARCHIVE COMPONENT development)
   install(DIRECTORY ${CMAKE_SOURCE_DIR}/${folder}/
           DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ringshift/${folder}
+          COMPONENT development
           FILES_MATCHING PATTERN "*.h" PATTERN "*.def")
 endfunction()

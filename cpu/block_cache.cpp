@@ -102,8 +102,7 @@ GuestResult<void> BlockCache::decode_crossing(Block& block, u64 linear, std::spa
   std::array<u8, kLongestInstruction> bytes{};
   std::copy(start.begin(), start.end(), bytes.begin());
   for (std::size_t i = start.size(); i < bytes.size(); ++i) {
-    bytes[i] = static_cast<u8>(
-        processor_.memory().read_physical(second + (i - start.size()), 1));
+    bytes[i] = static_cast<u8>(processor_.memory().read_physical(second + (i - start.size()), 1));
   }
   Instruction& instruction = block.instructions[0];
   const DecodeStatus status = decoder_.decode(bytes, mode, instruction);
@@ -145,8 +144,10 @@ GuestResult<Block*> BlockCache::build(u64 linear, const BlockKey& key) {
   const bool cacheable =
       host.read != nullptr &&
       (!block.crosses_page || processor_.memory().host_page(block.second_page).read != nullptr);
-  if (cacheable) insert(block);
-  else block.dead = true;
+  if (cacheable)
+    insert(block);
+  else
+    block.dead = true;
   return &block;
 }
 
@@ -198,8 +199,8 @@ void BlockCache::kill(Block& block) {
   if (block.dead) return;
   block.dead = true;
   ++invalidated_;
-  // It may be the block that is being executed, or a successor that another block remembers: whoever
-  // comes upon one of its instructions leaves.
+  // It may be the block that is being executed, or a successor that another block remembers:
+  // whoever comes upon one of its instructions leaves.
   for (unsigned i = 0; i < block.count; ++i) block.instructions[i].handler = &leave_dead_block;
   Block** link = &buckets_[bucket_of(block.key)];
   while (*link != &block) link = &(*link)->next_in_bucket;

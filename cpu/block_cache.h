@@ -24,8 +24,9 @@ struct BlockKey {
 };
 
 /// Instructions in a row within one page, or a single one that crosses into the next page. Control
-/// enters at the first; a taken branch leaves anywhere. A block stays where it is in memory until the
-/// cache is recycled, even when it is dead: then its handlers all say "leave" (see BlockCache::kill).
+/// enters at the first; a taken branch leaves anywhere. A block stays where it is in memory until
+/// the cache is recycled, even when it is dead: then its handlers all say "leave" (see
+/// BlockCache::kill).
 struct Block {
   /// The block last found at an offset of the same page, as a shortcut past the hash table.
   struct Successor {
@@ -73,8 +74,8 @@ class BlockCache {
 
  private:
   static constexpr std::size_t kBuckets = 1U << 16;
-  static constexpr std::size_t kChunk = 8192;      ///< instructions
-  static constexpr std::size_t kMostChunks = 64;   ///< about 70 MB in all, then start afresh
+  static constexpr std::size_t kChunk = 8192;     ///< instructions
+  static constexpr std::size_t kMostChunks = 64;  ///< about 70 MB in all, then start afresh
   static constexpr std::size_t kLongestBlock = 64;
   /// Writes beside code that an empty page bears before it is no longer watched.
   static constexpr unsigned kPatience = 64;

@@ -154,7 +154,7 @@ u32 measured_tsc_khz() {
                           (end.nanoseconds - start.nanoseconds));
 }
 
-/// Told by the processor (leaf 15h) or its hypervisor (leaf 40000010h), otherwise measured.
+/// Told by the processor (leaf 15h), otherwise measured.
 u32 host_tsc_khz() {
   const CpuidLeaf told = host_leaf(0x15, 0);
   if (told.eax != 0 && told.ebx != 0 && told.ecx != 0) {
@@ -290,14 +290,21 @@ CpuidModel CpuidModel::from_host() {
   CpuidModel model;
   model.family_model_stepping = kFamilyModelStepping;
   model.brand = "Ringshift Virtual Processor";
+  // In a virtual machine each CPUID costs an exit, so a leaf is asked once for all its bits.
+  CpuidLeaf host;
+  const FeatureBit* asked = nullptr;
   for (std::size_t i = 1; i < static_cast<std::size_t>(Feature::Count); ++i) {
     const FeatureBit& bit = kFeatureBits[i];
-    CpuidLeaf host = host_leaf(bit.leaf, bit.subleaf);
+    if (asked == nullptr || asked->leaf != bit.leaf || asked->subleaf != bit.subleaf) {
+      host = host_leaf(bit.leaf, bit.subleaf);
+      asked = &bit;
+    }
     const bool on_host = (register_of(host, bit.where) >> bit.bit & 1) != 0;
     if (on_host || independent_of_host(static_cast<Feature>(i))) model.features.set(i);
   }
   remove_dependents(model.features);
   model.tsc_khz = host_tsc_khz();
+  model.crystal_hz = kApicTimerHz;
   return model;
 }
 

@@ -54,29 +54,47 @@ Operand register_operand(ZydisRegister reg, unsigned size) {
     operand.kind = kind;
     operand.reg = static_cast<u8>(number);
   };
-  if (in(reg, ZYDIS_REGISTER_AL, ZYDIS_REGISTER_BL)) set(OperandKind::Gpr, reg - ZYDIS_REGISTER_AL);
-  else if (in(reg, ZYDIS_REGISTER_AH, ZYDIS_REGISTER_BH)) set(OperandKind::HighByte, reg - ZYDIS_REGISTER_AH);
-  else if (in(reg, ZYDIS_REGISTER_SPL, ZYDIS_REGISTER_R15B)) set(OperandKind::Gpr, reg - ZYDIS_REGISTER_SPL + Rsp);
-  else if (in(reg, ZYDIS_REGISTER_AX, ZYDIS_REGISTER_R15W)) set(OperandKind::Gpr, reg - ZYDIS_REGISTER_AX);
-  else if (in(reg, ZYDIS_REGISTER_EAX, ZYDIS_REGISTER_R15D)) set(OperandKind::Gpr, reg - ZYDIS_REGISTER_EAX);
-  else if (in(reg, ZYDIS_REGISTER_RAX, ZYDIS_REGISTER_R15)) set(OperandKind::Gpr, reg - ZYDIS_REGISTER_RAX);
-  else if (in(reg, ZYDIS_REGISTER_ES, ZYDIS_REGISTER_GS)) set(OperandKind::Segment, reg - ZYDIS_REGISTER_ES);
-  else if (in(reg, ZYDIS_REGISTER_CR0, ZYDIS_REGISTER_CR15)) set(OperandKind::Control, reg - ZYDIS_REGISTER_CR0);
-  else if (in(reg, ZYDIS_REGISTER_DR0, ZYDIS_REGISTER_DR15)) set(OperandKind::Debug, reg - ZYDIS_REGISTER_DR0);
-  else if (in(reg, ZYDIS_REGISTER_ST0, ZYDIS_REGISTER_ST7)) set(OperandKind::X87, reg - ZYDIS_REGISTER_ST0);
-  else if (in(reg, ZYDIS_REGISTER_MM0, ZYDIS_REGISTER_MM7)) set(OperandKind::Mmx, reg - ZYDIS_REGISTER_MM0);
-  else if (in(reg, ZYDIS_REGISTER_XMM0, ZYDIS_REGISTER_XMM15)) set(OperandKind::Xmm, reg - ZYDIS_REGISTER_XMM0);
-  else if (in(reg, ZYDIS_REGISTER_YMM0, ZYDIS_REGISTER_YMM15)) set(OperandKind::Ymm, reg - ZYDIS_REGISTER_YMM0);
+  if (in(reg, ZYDIS_REGISTER_AL, ZYDIS_REGISTER_BL))
+    set(OperandKind::Gpr, reg - ZYDIS_REGISTER_AL);
+  else if (in(reg, ZYDIS_REGISTER_AH, ZYDIS_REGISTER_BH))
+    set(OperandKind::HighByte, reg - ZYDIS_REGISTER_AH);
+  else if (in(reg, ZYDIS_REGISTER_SPL, ZYDIS_REGISTER_R15B))
+    set(OperandKind::Gpr, reg - ZYDIS_REGISTER_SPL + Rsp);
+  else if (in(reg, ZYDIS_REGISTER_AX, ZYDIS_REGISTER_R15W))
+    set(OperandKind::Gpr, reg - ZYDIS_REGISTER_AX);
+  else if (in(reg, ZYDIS_REGISTER_EAX, ZYDIS_REGISTER_R15D))
+    set(OperandKind::Gpr, reg - ZYDIS_REGISTER_EAX);
+  else if (in(reg, ZYDIS_REGISTER_RAX, ZYDIS_REGISTER_R15))
+    set(OperandKind::Gpr, reg - ZYDIS_REGISTER_RAX);
+  else if (in(reg, ZYDIS_REGISTER_ES, ZYDIS_REGISTER_GS))
+    set(OperandKind::Segment, reg - ZYDIS_REGISTER_ES);
+  else if (in(reg, ZYDIS_REGISTER_CR0, ZYDIS_REGISTER_CR15))
+    set(OperandKind::Control, reg - ZYDIS_REGISTER_CR0);
+  else if (in(reg, ZYDIS_REGISTER_DR0, ZYDIS_REGISTER_DR15))
+    set(OperandKind::Debug, reg - ZYDIS_REGISTER_DR0);
+  else if (in(reg, ZYDIS_REGISTER_ST0, ZYDIS_REGISTER_ST7))
+    set(OperandKind::X87, reg - ZYDIS_REGISTER_ST0);
+  else if (in(reg, ZYDIS_REGISTER_MM0, ZYDIS_REGISTER_MM7))
+    set(OperandKind::Mmx, reg - ZYDIS_REGISTER_MM0);
+  else if (in(reg, ZYDIS_REGISTER_XMM0, ZYDIS_REGISTER_XMM15))
+    set(OperandKind::Xmm, reg - ZYDIS_REGISTER_XMM0);
+  else if (in(reg, ZYDIS_REGISTER_YMM0, ZYDIS_REGISTER_YMM15))
+    set(OperandKind::Ymm, reg - ZYDIS_REGISTER_YMM0);
   return operand;
 }
 
 u8 address_register(ZydisRegister reg) {
-  if (in(reg, ZYDIS_REGISTER_AX, ZYDIS_REGISTER_R15W)) return static_cast<u8>(reg - ZYDIS_REGISTER_AX);
-  if (in(reg, ZYDIS_REGISTER_EAX, ZYDIS_REGISTER_R15D)) return static_cast<u8>(reg - ZYDIS_REGISTER_EAX);
-  if (in(reg, ZYDIS_REGISTER_RAX, ZYDIS_REGISTER_R15)) return static_cast<u8>(reg - ZYDIS_REGISTER_RAX);
+  if (in(reg, ZYDIS_REGISTER_AX, ZYDIS_REGISTER_R15W))
+    return static_cast<u8>(reg - ZYDIS_REGISTER_AX);
+  if (in(reg, ZYDIS_REGISTER_EAX, ZYDIS_REGISTER_R15D))
+    return static_cast<u8>(reg - ZYDIS_REGISTER_EAX);
+  if (in(reg, ZYDIS_REGISTER_RAX, ZYDIS_REGISTER_R15))
+    return static_cast<u8>(reg - ZYDIS_REGISTER_RAX);
   // The index of a vector SIB.
-  if (in(reg, ZYDIS_REGISTER_XMM0, ZYDIS_REGISTER_XMM15)) return static_cast<u8>(reg - ZYDIS_REGISTER_XMM0);
-  if (in(reg, ZYDIS_REGISTER_YMM0, ZYDIS_REGISTER_YMM15)) return static_cast<u8>(reg - ZYDIS_REGISTER_YMM0);
+  if (in(reg, ZYDIS_REGISTER_XMM0, ZYDIS_REGISTER_XMM15))
+    return static_cast<u8>(reg - ZYDIS_REGISTER_XMM0);
+  if (in(reg, ZYDIS_REGISTER_YMM0, ZYDIS_REGISTER_YMM15))
+    return static_cast<u8>(reg - ZYDIS_REGISTER_YMM0);
   return kNoRegister;
 }
 
@@ -98,17 +116,38 @@ Prefixes read_prefixes(const u8* bytes, unsigned count) {
   };
   for (unsigned i = 0; i < count; ++i) {
     switch (bytes[i]) {
-      case 0x66: prefixes.operand_size = true; break;
-      case 0xF0: prefixes.lock = true; break;
-      case 0xF2: prefixes.repeat = RepeatPrefix::RepNe; break;
-      case 0xF3: prefixes.repeat = RepeatPrefix::Rep; break;
-      case 0x26: override_with(SegmentName::ES); break;
-      case 0x2E: override_with(SegmentName::CS); break;
-      case 0x36: override_with(SegmentName::SS); break;
-      case 0x3E: override_with(SegmentName::DS); break;
-      case 0x64: override_with(SegmentName::FS); break;
-      case 0x65: override_with(SegmentName::GS); break;
-      default: break;
+      case 0x66:
+        prefixes.operand_size = true;
+        break;
+      case 0xF0:
+        prefixes.lock = true;
+        break;
+      case 0xF2:
+        prefixes.repeat = RepeatPrefix::RepNe;
+        break;
+      case 0xF3:
+        prefixes.repeat = RepeatPrefix::Rep;
+        break;
+      case 0x26:
+        override_with(SegmentName::ES);
+        break;
+      case 0x2E:
+        override_with(SegmentName::CS);
+        break;
+      case 0x36:
+        override_with(SegmentName::SS);
+        break;
+      case 0x3E:
+        override_with(SegmentName::DS);
+        break;
+      case 0x64:
+        override_with(SegmentName::FS);
+        break;
+      case 0x65:
+        override_with(SegmentName::GS);
+        break;
+      default:
+        break;
     }
   }
   return prefixes;
@@ -175,8 +214,8 @@ void fill_memory(const ZydisDecodedOperand& from, const Prefixes& prefixes, Inst
 void fill_operands(const ZydisDecodedInstruction& decoded, const ZydisDecodedOperand* operands,
                    const Prefixes& prefixes, Instruction& into) {
   bool first_immediate = true;
-  into.operand_count = static_cast<u8>(
-      std::min<std::size_t>(decoded.operand_count_visible, into.operands.size()));
+  into.operand_count =
+      static_cast<u8>(std::min<std::size_t>(decoded.operand_count_visible, into.operands.size()));
   // String instructions and XLAT name no operands: their source is DS unless overridden.
   into.memory = MemoryOperand{};
   into.memory.segment = prefixes.segment_override ? prefixes.segment : SegmentName::DS;
@@ -321,7 +360,8 @@ std::string format(const Instruction& instruction, u64 rip) {
   ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
   std::array<char, 160> text{};
   ZydisFormatterFormatInstruction(&formatter, &decoded, operands.data(),
-                                  decoded.operand_count_visible, text.data(), text.size(), rip, nullptr);
+                                  decoded.operand_count_visible, text.data(), text.size(), rip,
+                                  nullptr);
   return text.data();
 }
 
@@ -330,7 +370,9 @@ std::string_view mnemonic_name(u16 mnemonic) {
   return ZydisMnemonicGetString(static_cast<ZydisMnemonic>(mnemonic));
 }
 
-std::size_t instruction_table_size() { return kLines; }
+std::size_t instruction_table_size() {
+  return kLines;
+}
 
 std::string_view instruction_table_mnemonic(std::size_t line) {
   return mnemonic_name(static_cast<u16>(kTable[line].mnemonic));

@@ -1,6 +1,6 @@
-// The decoder: the only place that knows Zydis. It turns bytes into cpu::Instruction the way that the
-// modelled processor would, which is stricter and older than what Zydis accepts: features that the
-// CPUID model lacks don't exist, and the table in cpu/instructions.def has the last word.
+// The decoder: the only place that knows Zydis. It turns bytes into cpu::Instruction the way that
+// the modelled processor would, which is stricter and older than what Zydis accepts: features that
+// the CPUID model lacks don't exist, and the table in cpu/instructions.def has the last word.
 #pragma once
 
 #include <memory>

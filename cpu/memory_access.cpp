@@ -10,20 +10,32 @@ namespace {
 /// not in the table: they fault with #GP or not at all.
 unsigned demanded_alignment(unsigned length) {
   switch (length) {
-    case 2: return 2;
-    case 4: return 4;
-    case 8: return 8;
-    case 10: return 8;   // double extended precision
-    case 14: return 2;   // 16-bit FPU environment
-    case 94: return 2;   // 16-bit FPU state
-    case 28: return 4;   // 32-bit FPU environment
-    case 108: return 4;  // 32-bit FPU state
-    case 1: return 1;
-    default: return 1;
+    case 2:
+      return 2;
+    case 4:
+      return 4;
+    case 8:
+      return 8;
+    case 10:
+      return 8;  // double extended precision
+    case 14:
+      return 2;  // 16-bit FPU environment
+    case 94:
+      return 2;  // 16-bit FPU state
+    case 28:
+      return 4;  // 32-bit FPU environment
+    case 108:
+      return 4;  // 32-bit FPU state
+    case 1:
+      return 1;
+    default:
+      return 1;
   }
 }
 
-bool breakpoints_enabled(const State& state) { return (state.dr[7] & 0xFF) != 0; }
+bool breakpoints_enabled(const State& state) {
+  return (state.dr[7] & 0xFF) != 0;
+}
 
 /// Whether an enabled data breakpoint lies in this page, so that no access may bypass the check.
 bool page_has_data_breakpoint(const State& state, u64 page) {
@@ -46,9 +58,12 @@ unsigned bytes_in_page(u64 linear, unsigned length) {
 
 bool permits(const TlbEntry& entry, AccessType type) {
   switch (type) {
-    case AccessType::Read: return entry.readable;
-    case AccessType::Write: return entry.writable;
-    case AccessType::Execute: return entry.executable;
+    case AccessType::Read:
+      return entry.readable;
+    case AccessType::Write:
+      return entry.writable;
+    case AccessType::Execute:
+      return entry.executable;
   }
   return false;
 }
@@ -90,7 +105,8 @@ GuestResult<const TlbEntry*> Processor::fill_tlb(u64 linear, PageAccess access) 
   const PagingContext context = paging_context();
   Translation translation;
   if (context.paging) {
-    const TranslateResult result = memory_.translate(context, {page | (linear & kPageMask)}, access);
+    const TranslateResult result =
+        memory_.translate(context, {page | (linear & kPageMask)}, access);
     if (const PageFault* fault = std::get_if<PageFault>(&result)) {
       return raise_page_fault(linear, fault->error_code);
     }
@@ -139,7 +155,8 @@ GuestResult<u64> Processor::linear_address(SegmentName name, u64 offset, unsigne
   // SDM 3A §5.3 and §5.4; real-address and virtual-8086 mode check limits only.
   if (!state.real_selectors()) {
     if (!segment.present || !segment.code_or_data) return violation();
-    if (type == AccessType::Write && !segment.writable()) return raise(Vector::GeneralProtection, 0);
+    if (type == AccessType::Write && !segment.writable())
+      return raise(Vector::GeneralProtection, 0);
     if (type == AccessType::Read && !segment.readable()) return raise(Vector::GeneralProtection, 0);
   }
   const u64 last = offset + (length - 1);
@@ -329,10 +346,10 @@ GuestResult<void> Processor::write_linear_bytes(u64 linear, const void* from, un
   return {};
 }
 
-#define INSTANTIATE(T)                                                                           \
-  template GuestResult<T> MemoryAccess::read_slow<T>(Processor&, SegmentName, u64);              \
-  template GuestResult<void> MemoryAccess::write_slow<T>(Processor&, SegmentName, u64, T);       \
-  template GuestResult<T> MemoryAccess::read_for_write_slow<T>(Processor&, SegmentName, u64);    \
+#define INSTANTIATE(T)                                                                        \
+  template GuestResult<T> MemoryAccess::read_slow<T>(Processor&, SegmentName, u64);           \
+  template GuestResult<void> MemoryAccess::write_slow<T>(Processor&, SegmentName, u64, T);    \
+  template GuestResult<T> MemoryAccess::read_for_write_slow<T>(Processor&, SegmentName, u64); \
   template void MemoryAccess::write_back_slow<T>(Processor&, SegmentName, u64, T);
 INSTANTIATE(u8)
 INSTANTIATE(u16)

@@ -1,6 +1,7 @@
 // Fast paths of Processor's memory templates: a segment check that is one load, one mask and one
-// compare for an ordinary segment, a tag compare, and a host access. Everything else (page crossing,
-// device memory, watched pages, odd segments, breakpoints, alignment checks) is in memory_access.cpp.
+// compare for an ordinary segment, a tag compare, and a host access. Everything else (page
+// crossing, device memory, watched pages, odd segments, breakpoints, alignment checks) is in
+// memory_access.cpp.
 #pragma once
 
 #include <cstddef>
@@ -45,12 +46,15 @@ struct MemoryAccess {
   template <AccessType type, unsigned size>
   static u8* fast_host(Processor& processor, SegmentName name, u64 offset) {
     u64 linear;
-    if (!fast_linear<type, size>(processor, name, offset, linear)) [[unlikely]] return nullptr;
+    if (!fast_linear<type, size>(processor, name, offset, linear)) [[unlikely]]
+      return nullptr;
     const TlbEntry& entry = processor.tlb_.entry(processor.data_privilege(), linear);
     const u64 tag = type == AccessType::Write ? entry.write_tag : entry.read_tag;
     // The page of the last byte: an operand that crosses into the next page never matches.
-    if (tag != ((linear + (size - 1)) & ~kPageMask)) [[unlikely]] return nullptr;
-    if (!alignment_fine<size>(processor, linear)) [[unlikely]] return nullptr;
+    if (tag != ((linear + (size - 1)) & ~kPageMask)) [[unlikely]]
+      return nullptr;
+    if (!alignment_fine<size>(processor, linear)) [[unlikely]]
+      return nullptr;
     return entry.host + (linear & kPageMask);
   }
 
@@ -122,9 +126,8 @@ inline GuestResult<void> Processor::write(SegmentName segment, u64 offset, T val
 
 template <typename T>
 inline GuestResult<T> Processor::read_for_write(SegmentName segment, u64 offset) {
-  if (const u8* host =
-          MemoryAccess::fast_host<AccessType::Write, sizeof(T)>(*this, segment, offset))
-      [[likely]] {
+  if (const u8* host = MemoryAccess::fast_host<AccessType::Write, sizeof(T)>(*this, segment,
+                                                                             offset)) [[likely]] {
     T value;
     std::memcpy(&value, host, sizeof value);
     return value;
@@ -161,21 +164,30 @@ inline GuestResult<void> Processor::push(u64 value, unsigned size) {
   const bool big = state.segment(SegmentName::SS).big;
   const u64 top = (state.gpr[Rsp] - size) & (big ? 0xFFFF'FFFF : 0xFFFF);
   switch (size) {
-    case 2: GUEST_TRY(write<u16>(SegmentName::SS, top, static_cast<u16>(value))); break;
-    case 4: GUEST_TRY(write<u32>(SegmentName::SS, top, static_cast<u32>(value))); break;
-    default: GUEST_TRY(write<u64>(SegmentName::SS, top, value)); break;
+    case 2:
+      GUEST_TRY(write<u16>(SegmentName::SS, top, static_cast<u16>(value)));
+      break;
+    case 4:
+      GUEST_TRY(write<u32>(SegmentName::SS, top, static_cast<u32>(value)));
+      break;
+    default:
+      GUEST_TRY(write<u64>(SegmentName::SS, top, value));
+      break;
   }
   state.gpr[Rsp] = big ? top : (state.gpr[Rsp] & ~u64{0xFFFF}) | top;
   return {};
 }
 
 inline GuestResult<u64> Processor::peek(u64 depth, unsigned size) {
-  const u64 offset = (state.gpr[Rsp] + depth) &
-                     (state.segment(SegmentName::SS).big ? 0xFFFF'FFFF : 0xFFFF);
+  const u64 offset =
+      (state.gpr[Rsp] + depth) & (state.segment(SegmentName::SS).big ? 0xFFFF'FFFF : 0xFFFF);
   switch (size) {
-    case 2: return GuestResult<u64>(GUEST_TRY(read<u16>(SegmentName::SS, offset)));
-    case 4: return GuestResult<u64>(GUEST_TRY(read<u32>(SegmentName::SS, offset)));
-    default: return read<u64>(SegmentName::SS, offset);
+    case 2:
+      return GuestResult<u64>(GUEST_TRY(read<u16>(SegmentName::SS, offset)));
+    case 4:
+      return GuestResult<u64>(GUEST_TRY(read<u32>(SegmentName::SS, offset)));
+    default:
+      return read<u64>(SegmentName::SS, offset);
   }
 }
 

@@ -194,6 +194,8 @@ GuestResult<u64> Processor::read_msr(u32 index) {
     case kTscDeadline:
       if (!platform_.read_apic_msr(index, value)) return raise(Vector::GeneralProtection, 0);
       return value;
+    case kBusFrequency:
+      return u64{5};  // 100 MHz
     case kPlatformInfo:
       return bus_ratio(model_) << 8 | bus_ratio(model_) << 40;
     case kPerformanceStatus:

@@ -13,6 +13,7 @@ inline constexpr u32 kPowerOnConfiguration = 0x02A;
 inline constexpr u32 kTscAdjust = 0x03B;
 inline constexpr u32 kBiosUpdateTrigger = 0x079;
 inline constexpr u32 kBiosSignature = 0x08B;
+inline constexpr u32 kBusFrequency = 0x0CD;
 inline constexpr u32 kPlatformInfo = 0x0CE;
 inline constexpr u32 kMtrrCapMsr = 0x0FE;
 inline constexpr u32 kArchCapabilitiesMsr = 0x10A;

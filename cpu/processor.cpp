@@ -1,5 +1,7 @@
 #include "cpu/processor.h"
 
+#include "cpu/host_unit/x87_image.h"
+
 namespace ringshift::cpu {
 
 namespace {
@@ -47,17 +49,10 @@ void Processor::reset() {
   // IA32_MISC_ENABLE: fast strings; branch trace and event sampling unavailable. SDM 4 table 2-2.
   state.misc_enable = 1U | 1U << 11 | 1U << 12;
   state.tsc_offset = 0 - platform_.time_stamp();
-  // FCW 0040h, FTW 5555h (all registers hold +0.0: abridged FFh), MXCSR 1F80h, and the image is
-  // valid for x87 and SSE.
-  state.extended.legacy[0] = 0x40;
-  state.extended.legacy[4] = 0xFF;
-  state.extended.legacy[24] = 0x80;
-  state.extended.legacy[25] = 0x1F;
-  state.extended.header[0] = 3;
+  image::power_on(state.extended);
   pending_exception_ = {};
   delivering_external_ = false;
   flush_tlb(true);
-  if (code_cache_ != nullptr) code_cache_->translations_changed();
   update_attention();
 }
 
@@ -135,14 +130,14 @@ bool Processor::service_events() {
     deliver_exception(trap);
     changed = true;
   }
-  if (!after_mov_ss && state.nmi_pending && !state.nmi_blocked) {
+  const auto alive = [&]() { return state.activity != Activity::Shutdown; };
+  if (!after_mov_ss && state.nmi_pending && !state.nmi_blocked && alive()) {
     state.nmi_pending = false;
     state.nmi_blocked = true;
     deliver_interrupt(static_cast<u8>(Vector::Nmi));
     changed = true;
   }
-  if (!interrupts_wait && interrupt_line_ && state.flag(eflags::IF) &&
-      state.activity != Activity::Shutdown) {
+  if (!interrupts_wait && interrupt_line_ && state.flag(eflags::IF) && alive()) {
     deliver_interrupt(platform_.acknowledge_interrupt());
     changed = true;
   }

@@ -1,5 +1,5 @@
-// The interpreter's software TLB: linear page to host pointer, so that an ordinary access costs a tag
-// compare. Direct-mapped, one table per privilege; global entries survive a CR3 load.
+// The interpreter's software TLB: linear page to host pointer, so that an ordinary access costs a
+// tag compare. Direct-mapped, one table per privilege; global entries survive a CR3 load.
 #pragma once
 
 #include <array>

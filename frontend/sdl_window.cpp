@@ -31,7 +31,8 @@ using SdlPointer = std::unique_ptr<T, SdlDeleter>;
 class SdlVideo {
  public:
   SdlVideo() {
-    // Ctrl-C and SIGTERM are the command line's, and a guest's screen may well be all there is to see.
+    // Ctrl-C and SIGTERM are the command line's, and a guest's screen may well be all there is to
+    // see.
     SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
     SDL_SetHint(SDL_HINT_VIDEO_ALLOW_SCREENSAVER, "1");
     ok_ = SDL_InitSubSystem(SDL_INIT_VIDEO) == 0;
@@ -49,10 +50,14 @@ class SdlVideo {
 
 u8 button_bit(u8 button) {
   switch (button) {
-    case SDL_BUTTON_LEFT: return 0x01;
-    case SDL_BUTTON_RIGHT: return 0x02;
-    case SDL_BUTTON_MIDDLE: return 0x04;
-    default: return 0;
+    case SDL_BUTTON_LEFT:
+      return 0x01;
+    case SDL_BUTTON_RIGHT:
+      return 0x02;
+    case SDL_BUTTON_MIDDLE:
+      return 0x04;
+    default:
+      return 0;
   }
 }
 
@@ -117,7 +122,8 @@ bool SdlWindow::fit(const Frame& frame) {
   height_ = frame.height;
   // A window that the person has maximised keeps its size; the picture is scaled into it.
   constexpr Uint32 kFixed = SDL_WINDOW_MAXIMIZED | SDL_WINDOW_FULLSCREEN;
-  if ((SDL_GetWindowFlags(window_.get()) & kFixed) == 0) SDL_SetWindowSize(window_.get(), width, height);
+  if ((SDL_GetWindowFlags(window_.get()) & kFixed) == 0)
+    SDL_SetWindowSize(window_.get(), width, height);
   SDL_RenderSetLogicalSize(renderer_.get(), width, height);
   return true;
 }
@@ -125,7 +131,8 @@ bool SdlWindow::fit(const Frame& frame) {
 void SdlWindow::show(const Frame& frame) {
   const bool whole = frame.pixels.size() >= std::size_t{frame.width} * frame.height;
   if (frame.width == 0 || frame.height == 0 || !whole || !fit(frame)) return;
-  SDL_UpdateTexture(texture_.get(), nullptr, frame.pixels.data(), static_cast<int>(frame.width * 4));
+  SDL_UpdateTexture(texture_.get(), nullptr, frame.pixels.data(),
+                    static_cast<int>(frame.width * 4));
   draw();
 }
 
@@ -144,11 +151,17 @@ std::vector<WindowEvent> SdlWindow::poll() {
 
 void SdlWindow::handle(const SDL_Event& event) {
   switch (event.type) {
-    case SDL_QUIT: events_.emplace_back(QuitEvent{}); break;
+    case SDL_QUIT:
+      events_.emplace_back(QuitEvent{});
+      break;
     case SDL_KEYDOWN:
-    case SDL_KEYUP: handle_key(event.key); break;
+    case SDL_KEYUP:
+      handle_key(event.key);
+      break;
     case SDL_MOUSEBUTTONDOWN:
-    case SDL_MOUSEBUTTONUP: handle_button(event.button); break;
+    case SDL_MOUSEBUTTONUP:
+      handle_button(event.button);
+      break;
     case SDL_MOUSEMOTION:
       if (grabbed_) {
         events_.emplace_back(PointerMotion{event.motion.xrel, event.motion.yrel, 0, buttons_});
@@ -169,7 +182,8 @@ void SdlWindow::handle(const SDL_Event& event) {
         draw();
       }
       break;
-    default: break;
+    default:
+      break;
   }
 }
 
@@ -228,7 +242,8 @@ void SdlWindow::release_mouse() {
 }
 
 void SdlWindow::update_title() {
-  const std::string state = grabbed_ ? " - Ctrl+Alt+G releases the mouse" : " - click to use the mouse";
+  const std::string state =
+      grabbed_ ? " - Ctrl+Alt+G releases the mouse" : " - click to use the mouse";
   SDL_SetWindowTitle(window_.get(), (title_ + state).c_str());
 }
 

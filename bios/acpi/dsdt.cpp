@@ -159,7 +159,6 @@ Aml chipset_ports() {
   ResourceTemplate resources;
   resources.ports(0x80, 1).ports(0x92, 1).ports(kSmiCommandPort, 2);
   resources.ports(kPowerManagementBase, 0x40).ports(kSmbusBase, 0x10);
-  resources.ports(kGpe0Block, kGpe0Length);
   return device("MBRS", {hardware_id("PNP0C02"), name("_UID", integer(1)), status(kWorking),
                          current_resources(resources)});
 }

@@ -131,8 +131,8 @@ std::vector<u8> make_fadt(u32 facs, u32 dsdt, bool hpet) {
   return f.bytes();
 }
 
-// MADT (ACPI 6.3 §5.2.12). PCI interrupts arrive through the PIIX router on ISA lines, so the lines
-// it can choose, and the SCI's, are level-triggered and active high.
+// MADT (ACPI 6.3 §5.2.12). PCI interrupts arrive through the PIIX router on ISA lines, so the
+// lines it can choose, and the SCI's, are level-triggered and active high.
 std::vector<u8> make_madt(unsigned processors) {
   constexpr u32 kPcAtCompatible = 1;
   constexpr u16 kLevelActiveHigh = 0x000D;

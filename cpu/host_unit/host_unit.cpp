@@ -226,6 +226,7 @@ Thunk HostUnit::build_x87(const Encoding& encoding) {
                           (encoding.reg() == 5 || encoding.reg() == 6);
   }
   const bool flags = thunk.x87_flags_in || thunk.x87_flags_out;
+  const u32 generation = generation_;
   ThunkEmitter emitter;
   emitter.fxrstor();
   if (flags) emitter.load_flags();
@@ -235,6 +236,10 @@ Thunk HostUnit::build_x87(const Encoding& encoding) {
   emitter.clean_x87();
   emitter.return_value(static_cast<u32>(Outcome::Done));
   thunk.entry = place(emitter.code());
+  thunk.shape = x87_shape(encoding);
+  if (thunk.shape.light) thunk.light_entry = build_x87_light(thunk, encoding);
+  // Placing the second may have started over and dropped the first.
+  if (generation_ != generation) thunk.entry = place(emitter.code());
   return thunk;
 }
 
@@ -290,6 +295,7 @@ void HostUnit::run_x87(const Thunk& thunk, ExtendedState& state) {
   const u32 monitor = _mm_getcsr();
   thunk.entry(&frame_, &state);  // FXRSTOR loads the guest's MXCSR
   restore_monitor_mxcsr(monitor, image::mxcsr(state));
+  x87_residue_ = image::status(state) & image::kExceptionFlags;
 }
 
 }  // namespace ringshift::cpu

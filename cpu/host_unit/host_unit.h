@@ -14,6 +14,7 @@
 #include "cpu/cpuid.h"
 #include "cpu/host_unit/code_area.h"
 #include "cpu/host_unit/encoding.h"
+#include "cpu/host_unit/x87_shape.h"
 #include "cpu/instruction.h"
 #include "cpu/state.h"
 
@@ -41,6 +42,7 @@ struct Thunk {
     std::array<u64, 3> gpr{};      ///< EAX (or the only general register), ECX, EDX
     u64 flags = eflags::Fixed;
     u16 host_control = 0;
+    u16 status = 0;  ///< x87, after a light run
   };
   using Entry = u32 (*)(Frame*, ExtendedState*);
   enum class Access : u8 { None, Read, Write };
@@ -56,6 +58,8 @@ struct Thunk {
   u8 gpr_destination = kNoRegister;
   u16 traits = 0;
   // x87 only.
+  Entry light_entry = nullptr;  ///< null: this instruction has no short way
+  X87Shape shape;
   u16 x87_opcode = 0;          ///< 11 bits, for FOP
   bool x87_flags_in = false;   ///< FCMOVcc
   bool x87_flags_out = false;  ///< FCOMI family
@@ -92,6 +96,14 @@ class HostUnit {
   /// Executes with the whole x87 state. Pending exceptions must have been dealt with; FIP, FDP and
   /// FOP in `state` are the host's afterwards.
   void run_x87(const Thunk& thunk, ExtendedState& state);
+  /// Whether this run may take the short way: all exceptions masked, registers read aren't empty,
+  /// the one pushed is.
+  static bool x87_light_applies(const Thunk& thunk, const ExtendedState& state);
+  /// Executes with the registers concerned only. Status and stack change in `state` by
+  /// commit_x87_light, which comes after the write of a memory result, if there is one; FIP, FDP
+  /// and FOP don't.
+  void run_x87_light(const Thunk& thunk, ExtendedState& state);
+  void commit_x87_light(const Thunk& thunk, ExtendedState& state) const;
 
   /// MXCSR bits that this processor has. SDM 1 §11.6.6.
   u32 mxcsr_mask() const { return mxcsr_mask_; }
@@ -114,6 +126,7 @@ class HostUnit {
   const Thunk& find(const Instruction& instruction, Kind kind, u16 traits);
   Thunk build_simd(const Instruction& instruction, const Encoding& encoding, u16 traits);
   Thunk build_x87(const Encoding& encoding);
+  Thunk::Entry build_x87_light(const Thunk& thunk, const Encoding& encoding);
   Thunk::Entry place(std::span<const u8> code);
   void write_fault_exit();
   void clean_mxcsr(ExtendedState& state) const;
@@ -124,6 +137,7 @@ class HostUnit {
   u32 generation_ = 1;  ///< changes whenever all thunks are dropped
   u32 mxcsr_mask_ = 0;
   bool host_has_avx_ = false;
+  u16 x87_residue_ = 0;  ///< exception flags that may stand in the host's status word
   Thunk::Frame frame_;
   std::unordered_map<Key, Thunk, KeyHash> thunks_;
 };

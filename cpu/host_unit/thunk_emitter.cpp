@@ -92,6 +92,31 @@ void ThunkEmitter::store_flags() {
   modrm_frame(0, offsetof(Thunk::Frame, flags));
 }
 
+void ThunkEmitter::load_st(unsigned place) {
+  put({0xDB});  // FLD tword
+  modrm_state(5, image::kStack + 16 * place);
+}
+
+void ThunkEmitter::store_st_and_pop(unsigned place) {
+  put({0xDB});  // FSTP tword
+  modrm_state(7, image::kStack + 16 * place);
+}
+
+void ThunkEmitter::enter_guest_control() {
+  put({0xD9});  // FLDCW
+  modrm_state(5, image::kControl);
+}
+
+void ThunkEmitter::leave_guest_control() {
+  put({0xD9});
+  modrm_frame(5, offsetof(Thunk::Frame, host_control));
+}
+
+void ThunkEmitter::store_status() {
+  put({0xDD});  // FNSTSW
+  modrm_frame(7, offsetof(Thunk::Frame, status));
+}
+
 void ThunkEmitter::fxrstor() {
   put({0x48, 0x0F, 0xAE, 0x0E});
 }
@@ -108,8 +133,7 @@ void ThunkEmitter::clean_x87() {
   put({0x74, 0x02});  // JZ over the next
   put({0xDB, 0xE2});  // FNCLEX
   emms();
-  put({0xD9});  // FLDCW
-  modrm_frame(5, offsetof(Thunk::Frame, host_control));
+  leave_guest_control();
 }
 
 void ThunkEmitter::return_value(u32 value) {

@@ -32,6 +32,14 @@ class ThunkEmitter {
   void load_flags();
   void store_flags();
 
+  // Single x87 registers, by their place in the image.
+  void load_st(unsigned place);
+  void store_st_and_pop(unsigned place);
+  void discard_st() { put({0xDD, 0xD8}); }
+  void enter_guest_control();
+  void leave_guest_control();
+  void store_status();
+
   void fxrstor();
   void fxsave();
   /// Leaves the x87 unit as the ABI wants it: empty, with the control word of Frame::host_control.

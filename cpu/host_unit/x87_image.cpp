@@ -82,6 +82,28 @@ void enter_mmx(ExtendedState& state) {
   store<u8>(state, kTag, 0xFF);
 }
 
+void move_top(ExtendedState& state, int places) {
+  // Registers are moved in the pieces that FSTP writes, so that stores are forwarded to these
+  // loads.
+  struct Register {
+    u64 significand;
+    u16 exponent;
+  };
+  std::array<Register, 8> registers;
+  u8* stack = state.legacy.data() + kStack;
+  for (unsigned i = 0; i < 8; ++i) {
+    std::memcpy(&registers[i].significand, stack + 16 * i, 8);
+    std::memcpy(&registers[i].exponent, stack + 16 * i + 8, 2);
+  }
+  for (unsigned i = 0; i < 8; ++i) {
+    const Register& from = registers[(i + static_cast<unsigned>(places)) & 7];
+    std::memcpy(stack + 16 * i, &from.significand, 8);
+    std::memcpy(stack + 16 * i + 8, &from.exponent, 2);
+  }
+  const unsigned new_top = (top(state) + static_cast<unsigned>(places)) & 7;
+  store<u16>(state, kStatus, static_cast<u16>((status(state) & ~kTopMask) | new_top << kTopShift));
+}
+
 Vector32 read_ymm(const ExtendedState& state, unsigned reg) {
   Vector32 value;
   std::memcpy(value.data(), state.legacy.data() + kXmm + 16 * reg, 16);

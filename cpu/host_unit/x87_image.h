@@ -87,6 +87,10 @@ inline void mark_mmx_written(ExtendedState& state, unsigned reg) {
   store<u16>(state, kStack + 16 * reg + 8, 0xFFFF);
 }
 
+/// Moves the stack's contents in the image as TOP goes up (pops) or down (a push) by `places`, and
+/// sets TOP. Tags are by physical register and stay.
+void move_top(ExtendedState& state, int places);
+
 /// The x87 part and MXCSR, to undo an instruction whose memory write faults.
 using X87Copy = std::array<u8, kX87Length>;
 inline X87Copy copy_x87(const ExtendedState& state) {

@@ -87,8 +87,10 @@ Completion compare_exchange(Processor& processor, const Instruction& instruction
     const Operand& operand = instruction.operands[0];
     const T value = read_register<T>(processor, operand);
     host_alu<Alu::Cmp, T>(expected, value, rflags);
-    if (value == expected) write_register<T>(processor, operand, source);
-    else write_register<T>(processor, accumulator<T>(), value);
+    if (value == expected)
+      write_register<T>(processor, operand, source);
+    else
+      write_register<T>(processor, accumulator<T>(), value);
   }
   return Completion::Next;
 }
@@ -152,20 +154,46 @@ Handler bind_add_with_one_flag(const Instruction& instruction) {
 
 }  // namespace
 
-Handler bind_add(const Instruction& instruction) { return bind_binary<Alu::Add>(instruction); }
-Handler bind_or(const Instruction& instruction) { return bind_binary<Alu::Or>(instruction); }
-Handler bind_adc(const Instruction& instruction) { return bind_binary<Alu::Adc>(instruction); }
-Handler bind_sbb(const Instruction& instruction) { return bind_binary<Alu::Sbb>(instruction); }
-Handler bind_and(const Instruction& instruction) { return bind_binary<Alu::And>(instruction); }
-Handler bind_sub(const Instruction& instruction) { return bind_binary<Alu::Sub>(instruction); }
-Handler bind_xor(const Instruction& instruction) { return bind_binary<Alu::Xor>(instruction); }
-Handler bind_cmp(const Instruction& instruction) { return bind_binary<Alu::Cmp>(instruction); }
-Handler bind_test(const Instruction& instruction) { return bind_binary<Alu::Test>(instruction); }
+Handler bind_add(const Instruction& instruction) {
+  return bind_binary<Alu::Add>(instruction);
+}
+Handler bind_or(const Instruction& instruction) {
+  return bind_binary<Alu::Or>(instruction);
+}
+Handler bind_adc(const Instruction& instruction) {
+  return bind_binary<Alu::Adc>(instruction);
+}
+Handler bind_sbb(const Instruction& instruction) {
+  return bind_binary<Alu::Sbb>(instruction);
+}
+Handler bind_and(const Instruction& instruction) {
+  return bind_binary<Alu::And>(instruction);
+}
+Handler bind_sub(const Instruction& instruction) {
+  return bind_binary<Alu::Sub>(instruction);
+}
+Handler bind_xor(const Instruction& instruction) {
+  return bind_binary<Alu::Xor>(instruction);
+}
+Handler bind_cmp(const Instruction& instruction) {
+  return bind_binary<Alu::Cmp>(instruction);
+}
+Handler bind_test(const Instruction& instruction) {
+  return bind_binary<Alu::Test>(instruction);
+}
 
-Handler bind_inc(const Instruction& instruction) { return bind_unary<Unary::Inc>(instruction); }
-Handler bind_dec(const Instruction& instruction) { return bind_unary<Unary::Dec>(instruction); }
-Handler bind_neg(const Instruction& instruction) { return bind_unary<Unary::Neg>(instruction); }
-Handler bind_not(const Instruction& instruction) { return bind_unary<Unary::Not>(instruction); }
+Handler bind_inc(const Instruction& instruction) {
+  return bind_unary<Unary::Inc>(instruction);
+}
+Handler bind_dec(const Instruction& instruction) {
+  return bind_unary<Unary::Dec>(instruction);
+}
+Handler bind_neg(const Instruction& instruction) {
+  return bind_unary<Unary::Neg>(instruction);
+}
+Handler bind_not(const Instruction& instruction) {
+  return bind_unary<Unary::Not>(instruction);
+}
 
 Handler bind_cmpxchg(const Instruction& instruction) {
   return by_size(instruction.operands[0].size, [&](auto size) {
@@ -175,7 +203,9 @@ Handler bind_cmpxchg(const Instruction& instruction) {
   });
 }
 
-Handler bind_cmpxchg8b(const Instruction&) { return &compare_exchange_8_bytes; }
+Handler bind_cmpxchg8b(const Instruction&) {
+  return &compare_exchange_8_bytes;
+}
 
 Handler bind_xadd(const Instruction& instruction) {
   return by_size(instruction.operands[0].size, [&](auto size) {

@@ -1,5 +1,5 @@
-// BT BTS BTR BTC with their bit strings in memory, BSF BSR TZCNT LZCNT POPCNT, BMI1 and BMI2, CRC32,
-// RDRAND RDSEED. SDM 2.
+// BT BTS BTR BTC with their bit strings in memory, BSF BSR TZCNT LZCNT POPCNT, BMI1 and BMI2,
+// CRC32, RDRAND RDSEED. SDM 2.
 #include "cpu/interpreter/binders.h"
 #include "cpu/interpreter/handler.h"
 #include "cpu/interpreter/host_alu.h"
@@ -14,8 +14,8 @@ Completion bit_of_register(Processor& processor, const Instruction& instruction)
   const T number = bit.kind == OperandKind::Immediate ? static_cast<T>(instruction.immediate)
                                                       : read_register<T>(processor, bit);
   const Operand& operand = instruction.operands[0];
-  const T result = host_bit<operation, T>(read_register<T>(processor, operand), number,
-                                          processor.state.rflags);
+  const T result =
+      host_bit<operation, T>(read_register<T>(processor, operand), number, processor.state.rflags);
   if constexpr (operation != BitTest::Test) write_register<T>(processor, operand, result);
   return Completion::Next;
 }
@@ -90,9 +90,8 @@ Completion bmi(Processor& processor, const Instruction& instruction) {
 
 template <Bmi operation>
 Handler bind_bmi(const Instruction& instruction) {
-  return by_place(instruction, operation == Bmi::Andn ? 2 : 1, [](auto memory) -> Handler {
-    return &bmi<operation, decltype(memory)::value>;
-  });
+  return by_place(instruction, operation == Bmi::Andn ? 2 : 1,
+                  [](auto memory) -> Handler { return &bmi<operation, decltype(memory)::value>; });
 }
 
 template <LowestBit operation, bool memory>
@@ -116,9 +115,9 @@ template <ParallelBits operation, bool memory>
 Completion parallel_bits(Processor& processor, const Instruction& instruction) {
   const u32 mask = TRY_OR_FAULT((read_operand<u32, memory>(processor, instruction, 2)));
   const u32 source = read_register<u32>(processor, instruction.operands[1]);
-  write_register<u32>(processor, instruction.operands[0],
-                      operation == ParallelBits::Deposit ? host_pdep(source, mask)
-                                                         : host_pext(source, mask));
+  write_register<u32>(
+      processor, instruction.operands[0],
+      operation == ParallelBits::Deposit ? host_pdep(source, mask) : host_pext(source, mask));
   return Completion::Next;
 }
 
@@ -168,29 +167,48 @@ Completion random_number(Processor& processor, const Instruction& instruction) {
 
 template <RandomSource source>
 Handler bind_random(const Instruction& instruction) {
-  return by_word_size(instruction.operands[0].size, [](auto size) -> Handler {
-    return &random_number<source, decltype(size)>;
-  });
+  return by_word_size(instruction.operands[0].size,
+                      [](auto size) -> Handler { return &random_number<source, decltype(size)>; });
 }
 
 }  // namespace
 
-Handler bind_bt(const Instruction& instruction) { return bind_bit<BitTest::Test>(instruction); }
-Handler bind_bts(const Instruction& instruction) { return bind_bit<BitTest::Set>(instruction); }
-Handler bind_btr(const Instruction& instruction) { return bind_bit<BitTest::Reset>(instruction); }
+Handler bind_bt(const Instruction& instruction) {
+  return bind_bit<BitTest::Test>(instruction);
+}
+Handler bind_bts(const Instruction& instruction) {
+  return bind_bit<BitTest::Set>(instruction);
+}
+Handler bind_btr(const Instruction& instruction) {
+  return bind_bit<BitTest::Reset>(instruction);
+}
 Handler bind_btc(const Instruction& instruction) {
   return bind_bit<BitTest::Complement>(instruction);
 }
-Handler bind_bsf(const Instruction& instruction) { return bind_scan<BitScan::Bsf>(instruction); }
-Handler bind_bsr(const Instruction& instruction) { return bind_scan<BitScan::Bsr>(instruction); }
-Handler bind_tzcnt(const Instruction& instruction) { return bind_scan<BitScan::Tzcnt>(instruction); }
-Handler bind_lzcnt(const Instruction& instruction) { return bind_scan<BitScan::Lzcnt>(instruction); }
+Handler bind_bsf(const Instruction& instruction) {
+  return bind_scan<BitScan::Bsf>(instruction);
+}
+Handler bind_bsr(const Instruction& instruction) {
+  return bind_scan<BitScan::Bsr>(instruction);
+}
+Handler bind_tzcnt(const Instruction& instruction) {
+  return bind_scan<BitScan::Tzcnt>(instruction);
+}
+Handler bind_lzcnt(const Instruction& instruction) {
+  return bind_scan<BitScan::Lzcnt>(instruction);
+}
 Handler bind_popcnt(const Instruction& instruction) {
   return bind_scan<BitScan::Popcnt>(instruction);
 }
-Handler bind_andn(const Instruction& instruction) { return bind_bmi<Bmi::Andn>(instruction); }
-Handler bind_bextr(const Instruction& instruction) { return bind_bmi<Bmi::Bextr>(instruction); }
-Handler bind_bzhi(const Instruction& instruction) { return bind_bmi<Bmi::Bzhi>(instruction); }
+Handler bind_andn(const Instruction& instruction) {
+  return bind_bmi<Bmi::Andn>(instruction);
+}
+Handler bind_bextr(const Instruction& instruction) {
+  return bind_bmi<Bmi::Bextr>(instruction);
+}
+Handler bind_bzhi(const Instruction& instruction) {
+  return bind_bmi<Bmi::Bzhi>(instruction);
+}
 Handler bind_blsi(const Instruction& instruction) {
   return bind_lowest_bit<LowestBit::Isolate>(instruction);
 }

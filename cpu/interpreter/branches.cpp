@@ -1,5 +1,5 @@
-// Near JMP Jcc LOOPcc JECXZ CALL RET; far JMP CALL RET IRET; INT n INT3 INT1 INTO BOUND. A target is
-// checked against CS's limit before anything changes. SDM 2.
+// Near JMP Jcc LOOPcc JECXZ CALL RET; far JMP CALL RET IRET; INT n INT3 INT1 INTO BOUND. A target
+// is checked against CS's limit before anything changes. SDM 2.
 #include "cpu/interpreter/binders.h"
 #include "cpu/interpreter/handler.h"
 
@@ -9,7 +9,8 @@ namespace {
 
 template <unsigned size>
 Completion branch_to(Processor& processor, u64 target) {
-  if (!branch_target_fine<size>(processor, target)) [[unlikely]] return Completion::Fault;
+  if (!branch_target_fine<size>(processor, target)) [[unlikely]]
+    return Completion::Fault;
   processor.state.rip = target;
   return Completion::Branch;
 }
@@ -65,7 +66,8 @@ Completion jump_if_count_is_zero(Processor& processor, const Instruction& instru
 
 template <unsigned size>
 Completion call_to(Processor& processor, const Instruction& instruction, u64 target) {
-  if (!branch_target_fine<size>(processor, target)) [[unlikely]] return Completion::Fault;
+  if (!branch_target_fine<size>(processor, target)) [[unlikely]]
+    return Completion::Fault;
   TRY_OR_FAULT(processor.push(next_rip(processor, instruction), size));
   processor.state.rip = target;
   return Completion::Branch;
@@ -85,7 +87,8 @@ Completion call_indirect(Processor& processor, const Instruction& instruction) {
 template <unsigned size>
 Completion return_near(Processor& processor, const Instruction& instruction) {
   u64 target = TRY_OR_FAULT(processor.peek(0, size));
-  if (!branch_target_fine<size>(processor, target)) [[unlikely]] return Completion::Fault;
+  if (!branch_target_fine<size>(processor, target)) [[unlikely]]
+    return Completion::Fault;
   processor.add_to_stack_pointer(static_cast<i64>(size + (instruction.immediate & 0xFFFF)));
   processor.state.rip = target;
   return Completion::Branch;
@@ -172,9 +175,8 @@ bool far_memory(const Instruction& instruction) {
 template <FarKind kind>
 Handler bind_far(const Instruction& instruction) {
   if (instruction.operands[0].kind == OperandKind::FarPointer) return &far_direct<kind>;
-  return by_word_size(instruction.operand_size, [](auto size) -> Handler {
-    return &far_indirect<kind, decltype(size)>;
-  });
+  return by_word_size(instruction.operand_size,
+                      [](auto size) -> Handler { return &far_indirect<kind, decltype(size)>; });
 }
 
 template <Loop kind>
@@ -239,15 +241,24 @@ Handler bind_ret(const Instruction& instruction) {
   return instruction.operand_size == 2 ? &return_near<2> : &return_near<4>;
 }
 
-Handler bind_iret(const Instruction&) { return &return_from_interrupt; }
-Handler bind_int(const Instruction&) { return &interrupt_n; }
-Handler bind_int3(const Instruction&) { return &interrupt_3; }
-Handler bind_int1(const Instruction&) { return &interrupt_1; }
-Handler bind_into(const Instruction&) { return &interrupt_on_overflow; }
+Handler bind_iret(const Instruction&) {
+  return &return_from_interrupt;
+}
+Handler bind_int(const Instruction&) {
+  return &interrupt_n;
+}
+Handler bind_int3(const Instruction&) {
+  return &interrupt_3;
+}
+Handler bind_int1(const Instruction&) {
+  return &interrupt_1;
+}
+Handler bind_into(const Instruction&) {
+  return &interrupt_on_overflow;
+}
 Handler bind_bound(const Instruction& instruction) {
-  return by_word_size(instruction.operand_size, [](auto size) -> Handler {
-    return &bound<decltype(size)>;
-  });
+  return by_word_size(instruction.operand_size,
+                      [](auto size) -> Handler { return &bound<decltype(size)>; });
 }
 
 }  // namespace ringshift::cpu

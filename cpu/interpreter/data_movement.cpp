@@ -71,8 +71,10 @@ Handler bind_extend(const Instruction& instruction) {
 
 template <typename T>
 T swap_bytes(T value) {
-  if constexpr (sizeof(T) == 2) return __builtin_bswap16(value);
-  else return __builtin_bswap32(value);
+  if constexpr (sizeof(T) == 2)
+    return __builtin_bswap16(value);
+  else
+    return __builtin_bswap32(value);
 }
 
 template <typename T, bool store>
@@ -133,8 +135,10 @@ Completion conditional_move(Processor& processor, const Instruction& instruction
 template <unsigned condition, bool memory>
 Completion set_on_condition(Processor& processor, const Instruction& instruction) {
   const u8 value = condition_holds<condition>(processor.state.rflags) ? 1 : 0;
-  if constexpr (memory) TRY_OR_FAULT(write_memory<u8>(processor, instruction, value));
-  else write_register<u8>(processor, instruction.operands[0], value);
+  if constexpr (memory)
+    TRY_OR_FAULT(write_memory<u8>(processor, instruction, value));
+  else
+    write_register<u8>(processor, instruction.operands[0], value);
   return Completion::Next;
 }
 
@@ -174,8 +178,8 @@ Completion cdq(Processor& processor, const Instruction&) {
 constexpr u64 kLowFlags = eflags::SF | eflags::ZF | eflags::AF | eflags::PF | eflags::CF;
 
 Completion lahf(Processor& processor, const Instruction&) {
-  processor.write_high_byte(
-      Rax, static_cast<u8>((processor.state.rflags & kLowFlags) | eflags::Fixed));
+  processor.write_high_byte(Rax,
+                            static_cast<u8>((processor.state.rflags & kLowFlags) | eflags::Fixed));
   return Completion::Next;
 }
 Completion sahf(Processor& processor, const Instruction&) {
@@ -194,8 +198,7 @@ Completion load_far_pointer(Processor& processor, const Instruction& instruction
   const u64 offset = memory_offset(processor, instruction);
   const SegmentName segment = instruction.memory.segment;
   const T pointer = TRY_OR_FAULT(processor.read<T>(segment, offset));
-  const u16 selector =
-      TRY_OR_FAULT(processor.read<u16>(segment, (offset + sizeof(T)) & mask));
+  const u16 selector = TRY_OR_FAULT(processor.read<u16>(segment, (offset + sizeof(T)) & mask));
   TRY_OR_FAULT(processor.load_segment(name, selector));
   write_register<T>(processor, instruction.operands[0], pointer);
   return Completion::Next;
@@ -203,9 +206,8 @@ Completion load_far_pointer(Processor& processor, const Instruction& instruction
 
 template <SegmentName name>
 Handler bind_load_far(const Instruction& instruction) {
-  return by_word_size(instruction.operands[0].size, [](auto size) -> Handler {
-    return &load_far_pointer<name, decltype(size)>;
-  });
+  return by_word_size(instruction.operands[0].size,
+                      [](auto size) -> Handler { return &load_far_pointer<name, decltype(size)>; });
 }
 
 }  // namespace
@@ -222,7 +224,9 @@ Handler bind_mov(const Instruction& instruction) {
   });
 }
 
-Handler bind_movnti(const Instruction&) { return &move<u32, Form::MemReg>; }
+Handler bind_movnti(const Instruction&) {
+  return &move<u32, Form::MemReg>;
+}
 
 Handler bind_movzx(const Instruction& instruction) {
   return bind_extend<Extension::Zero>(instruction);
@@ -271,23 +275,48 @@ Handler bind_setcc(const Instruction& instruction) {
 }
 
 Handler bind_lea(const Instruction& instruction) {
-  return by_word_size(instruction.operands[0].size, [](auto size) -> Handler {
-    return &load_effective_address<decltype(size)>;
-  });
+  return by_word_size(instruction.operands[0].size,
+                      [](auto size) -> Handler { return &load_effective_address<decltype(size)>; });
 }
 
-Handler bind_xlat(const Instruction&) { return &translate_byte; }
-Handler bind_cbw(const Instruction&) { return &cbw; }
-Handler bind_cwde(const Instruction&) { return &cwde; }
-Handler bind_cwd(const Instruction&) { return &cwd; }
-Handler bind_cdq(const Instruction&) { return &cdq; }
-Handler bind_lahf(const Instruction&) { return &lahf; }
-Handler bind_sahf(const Instruction&) { return &sahf; }
-Handler bind_salc(const Instruction&) { return &salc; }
-Handler bind_lds(const Instruction& instruction) { return bind_load_far<SegmentName::DS>(instruction); }
-Handler bind_les(const Instruction& instruction) { return bind_load_far<SegmentName::ES>(instruction); }
-Handler bind_lfs(const Instruction& instruction) { return bind_load_far<SegmentName::FS>(instruction); }
-Handler bind_lgs(const Instruction& instruction) { return bind_load_far<SegmentName::GS>(instruction); }
-Handler bind_lss(const Instruction& instruction) { return bind_load_far<SegmentName::SS>(instruction); }
+Handler bind_xlat(const Instruction&) {
+  return &translate_byte;
+}
+Handler bind_cbw(const Instruction&) {
+  return &cbw;
+}
+Handler bind_cwde(const Instruction&) {
+  return &cwde;
+}
+Handler bind_cwd(const Instruction&) {
+  return &cwd;
+}
+Handler bind_cdq(const Instruction&) {
+  return &cdq;
+}
+Handler bind_lahf(const Instruction&) {
+  return &lahf;
+}
+Handler bind_sahf(const Instruction&) {
+  return &sahf;
+}
+Handler bind_salc(const Instruction&) {
+  return &salc;
+}
+Handler bind_lds(const Instruction& instruction) {
+  return bind_load_far<SegmentName::DS>(instruction);
+}
+Handler bind_les(const Instruction& instruction) {
+  return bind_load_far<SegmentName::ES>(instruction);
+}
+Handler bind_lfs(const Instruction& instruction) {
+  return bind_load_far<SegmentName::FS>(instruction);
+}
+Handler bind_lgs(const Instruction& instruction) {
+  return bind_load_far<SegmentName::GS>(instruction);
+}
+Handler bind_lss(const Instruction& instruction) {
+  return bind_load_far<SegmentName::SS>(instruction);
+}
 
 }  // namespace ringshift::cpu

@@ -1,7 +1,7 @@
 // What every handler of the interpreter is written with: operand access by kind and size, the
 // fault-returning macro, and the helpers by which binders choose among a template's instances. A
-// handler is a plain function over (Processor, Instruction); all decisions that the encoding settles
-// are template parameters, so that none of them is taken at run time.
+// handler is a plain function over (Processor, Instruction); all decisions that the encoding
+// settles are template parameters, so that none of them is taken at run time.
 #pragma once
 
 #include <type_traits>
@@ -11,12 +11,12 @@
 namespace ringshift::cpu {
 
 /// The value of a GuestResult; on a fault, ends the handler with Completion::Fault.
-#define TRY_OR_FAULT(expression)                                \
-  __extension__({                                               \
-    auto try_or_fault_result = (expression);                    \
-    if (try_or_fault_result.faulted()) [[unlikely]]             \
-      return ::ringshift::cpu::Completion::Fault;               \
-    try_or_fault_result.value();                                \
+#define TRY_OR_FAULT(expression)                    \
+  __extension__({                                   \
+    auto try_or_fault_result = (expression);        \
+    if (try_or_fault_result.faulted()) [[unlikely]] \
+      return ::ringshift::cpu::Completion::Fault;   \
+    try_or_fault_result.value();                    \
   })
 
 /// Processor::effective_offset without branches on which parts are present.
@@ -83,10 +83,14 @@ inline bool form_of(const Instruction& instruction, Form& form) {
   const Operand& b = instruction.operands[1];
   const bool memory = a.kind == OperandKind::Memory;
   if (!memory && !is_register(a)) return false;
-  if (is_register(b)) form = memory ? Form::MemReg : Form::RegReg;
-  else if (b.kind == OperandKind::Immediate) form = memory ? Form::MemImm : Form::RegImm;
-  else if (b.kind == OperandKind::Memory && !memory) form = Form::RegMem;
-  else return false;
+  if (is_register(b))
+    form = memory ? Form::MemReg : Form::RegReg;
+  else if (b.kind == OperandKind::Immediate)
+    form = memory ? Form::MemImm : Form::RegImm;
+  else if (b.kind == OperandKind::Memory && !memory)
+    form = Form::RegMem;
+  else
+    return false;
   return true;
 }
 
@@ -106,18 +110,24 @@ inline GuestResult<T> read_source(Processor& processor, const Instruction& instr
 template <typename T, bool memory>
 inline GuestResult<T> read_operand(Processor& processor, const Instruction& instruction,
                                    unsigned number) {
-  if constexpr (memory) return read_memory<T>(processor, instruction);
-  else return read_register<T>(processor, instruction.operands[number]);
+  if constexpr (memory)
+    return read_memory<T>(processor, instruction);
+  else
+    return read_register<T>(processor, instruction.operands[number]);
 }
 
 /// Calls `choose` with a value of the unsigned type of `size` bytes: instantiates per size.
 template <typename Choose>
 inline Handler by_size(unsigned size, Choose choose) {
   switch (size) {
-    case 1: return choose(u8{});
-    case 2: return choose(u16{});
-    case 4: return choose(u32{});
-    default: return nullptr;
+    case 1:
+      return choose(u8{});
+    case 2:
+      return choose(u16{});
+    case 4:
+      return choose(u32{});
+    default:
+      return nullptr;
   }
 }
 
@@ -125,9 +135,12 @@ inline Handler by_size(unsigned size, Choose choose) {
 template <typename Choose>
 inline Handler by_word_size(unsigned size, Choose choose) {
   switch (size) {
-    case 2: return choose(u16{});
-    case 4: return choose(u32{});
-    default: return nullptr;
+    case 2:
+      return choose(u16{});
+    case 4:
+      return choose(u32{});
+    default:
+      return nullptr;
   }
 }
 
@@ -140,11 +153,16 @@ inline Handler by_form(const Instruction& instruction, Choose choose) {
   Form form;
   if (!form_of(instruction, form)) return nullptr;
   switch (form) {
-    case Form::RegReg: return choose(FormConstant<Form::RegReg>{});
-    case Form::RegImm: return choose(FormConstant<Form::RegImm>{});
-    case Form::RegMem: return choose(FormConstant<Form::RegMem>{});
-    case Form::MemReg: return choose(FormConstant<Form::MemReg>{});
-    case Form::MemImm: return choose(FormConstant<Form::MemImm>{});
+    case Form::RegReg:
+      return choose(FormConstant<Form::RegReg>{});
+    case Form::RegImm:
+      return choose(FormConstant<Form::RegImm>{});
+    case Form::RegMem:
+      return choose(FormConstant<Form::RegMem>{});
+    case Form::MemReg:
+      return choose(FormConstant<Form::MemReg>{});
+    case Form::MemImm:
+      return choose(FormConstant<Form::MemImm>{});
   }
   return nullptr;
 }
@@ -163,16 +181,24 @@ template <unsigned condition>
 inline bool condition_holds(u64 rflags) {
   constexpr unsigned kind = condition >> 1;
   bool holds;
-  if constexpr (kind == 0) holds = (rflags & eflags::OF) != 0;
-  else if constexpr (kind == 1) holds = (rflags & eflags::CF) != 0;
-  else if constexpr (kind == 2) holds = (rflags & eflags::ZF) != 0;
-  else if constexpr (kind == 3) holds = (rflags & (eflags::CF | eflags::ZF)) != 0;
-  else if constexpr (kind == 4) holds = (rflags & eflags::SF) != 0;
-  else if constexpr (kind == 5) holds = (rflags & eflags::PF) != 0;
+  if constexpr (kind == 0)
+    holds = (rflags & eflags::OF) != 0;
+  else if constexpr (kind == 1)
+    holds = (rflags & eflags::CF) != 0;
+  else if constexpr (kind == 2)
+    holds = (rflags & eflags::ZF) != 0;
+  else if constexpr (kind == 3)
+    holds = (rflags & (eflags::CF | eflags::ZF)) != 0;
+  else if constexpr (kind == 4)
+    holds = (rflags & eflags::SF) != 0;
+  else if constexpr (kind == 5)
+    holds = (rflags & eflags::PF) != 0;
   else {
     const bool less = (((rflags >> 7) ^ (rflags >> 11)) & 1) != 0;
-    if constexpr (kind == 6) holds = less;
-    else holds = less || (rflags & eflags::ZF) != 0;
+    if constexpr (kind == 6)
+      holds = less;
+    else
+      holds = less || (rflags & eflags::ZF) != 0;
   }
   return holds != ((condition & 1) != 0);
 }
@@ -182,13 +208,15 @@ template <typename Choose>
 inline Handler by_condition(unsigned condition, Choose choose) {
   switch (condition & 15) {
 #define CONDITION(n) \
-  case n: return choose(std::integral_constant<unsigned, n>{});
-    CONDITION(0) CONDITION(1) CONDITION(2) CONDITION(3)
-    CONDITION(4) CONDITION(5) CONDITION(6) CONDITION(7)
-    CONDITION(8) CONDITION(9) CONDITION(10) CONDITION(11)
-    CONDITION(12) CONDITION(13) CONDITION(14) CONDITION(15)
+  case n:            \
+    return choose(std::integral_constant<unsigned, n>{});
+    CONDITION(0)
+    CONDITION(1)
+    CONDITION(2) CONDITION(3) CONDITION(4) CONDITION(5) CONDITION(6) CONDITION(7) CONDITION(8)
+        CONDITION(9) CONDITION(10) CONDITION(11) CONDITION(12) CONDITION(13) CONDITION(14)
+            CONDITION(15)
 #undef CONDITION
-    default: return nullptr;
+                default : return nullptr;
   }
 }
 
@@ -197,11 +225,13 @@ inline u64 next_rip(const Processor& processor, const Instruction& instruction) 
   return (processor.state.rip + instruction.length) & 0xFFFF'FFFF;
 }
 
-/// Near branch: wraps the target to the operand size and checks it against CS's limit. Fault: #GP(0).
+/// Near branch: wraps the target to the operand size and checks it against CS's limit. Fault:
+/// #GP(0).
 template <unsigned operand_size>
 inline bool branch_target_fine(Processor& processor, u64& target) {
   target &= operand_size == 2 ? 0xFFFF : 0xFFFF'FFFF;
-  if (target <= processor.state.segment(SegmentName::CS).limit) [[likely]] return true;
+  if (target <= processor.state.segment(SegmentName::CS).limit) [[likely]]
+    return true;
   (void)processor.raise(Vector::GeneralProtection, 0);
   return false;
 }

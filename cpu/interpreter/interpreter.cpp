@@ -23,11 +23,15 @@ EngineStatistics Interpreter::statistics() const {
 }
 
 void Interpreter::code_written(PhysicalAddress address, u64 length) {
-  if (length > kPageSize) cache_.revalidate();
-  else cache_.written(address, length);
+  if (length > kPageSize)
+    cache_.revalidate();
+  else
+    cache_.written(address, length);
 }
 
-void Interpreter::translations_changed() { linear_page_ = kNoPage; }
+void Interpreter::translations_changed() {
+  linear_page_ = kNoPage;
+}
 
 /// Called after everything that may change more than RIP and data: far transfers, system
 /// instructions, events, port accesses.
@@ -62,7 +66,8 @@ Exit Interpreter::run() {
       step();
       continue;
     }
-    if (Block* block = next_block()) [[likely]] execute(*block);
+    if (Block* block = next_block()) [[likely]]
+      execute(*block);
   }
 }
 
@@ -115,7 +120,8 @@ Block* Interpreter::next_block() {
     step();  // instruction by instruction up to the limit
     return nullptr;
   }
-  if (block->crosses_page && !crossing_holds(linear, *block)) [[unlikely]] return nullptr;
+  if (block->crosses_page && !crossing_holds(linear, *block)) [[unlikely]]
+    return nullptr;
   last_block_ = block;
   return block;
 }
@@ -137,7 +143,8 @@ Block* Interpreter::look_up(u64 linear) {
     physical_page_ = address.value().page();
   }
   const BlockKey key{physical_page_ + (linear & kPageMask), mode_};
-  if (Block* block = cache_.find(key)) [[likely]] return block;
+  if (Block* block = cache_.find(key)) [[likely]]
+    return block;
   last_block_ = nullptr;  // building may recycle the cache
   const GuestResult<Block*> built = cache_.build(linear, key);
   if (built.faulted()) {
@@ -156,7 +163,8 @@ void Interpreter::execute(Block& block) {
   Completion completion;
   do {
     completion = instruction->handler(processor_, *instruction);
-    if (completion != Completion::Next) [[unlikely]] break;
+    if (completion != Completion::Next) [[unlikely]]
+      break;
     state.rip += instruction->length;
     ++instruction;
   } while (instruction != end);
@@ -248,8 +256,10 @@ Interpreter::StepResult Interpreter::step() {
 /// Whether a page-crossing block may run. If not, it has been dropped or its fault delivered.
 bool Interpreter::crossing_holds(u64 linear, const Block& block) {
   const GuestResult<bool> holds = cache_.second_page_holds(linear, block);
-  if (holds.faulted()) deliver_fault();
-  else if (!holds.value()) cache_.written(block.key.address, 1);
+  if (holds.faulted())
+    deliver_fault();
+  else if (!holds.value())
+    cache_.written(block.key.address, 1);
   return !holds.faulted() && holds.value();
 }
 

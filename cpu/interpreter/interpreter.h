@@ -1,7 +1,7 @@
 // The reference engine: runs decoded blocks by calling one handler for each instruction. It is what
 // the other engines are compared with, so where speed and exactness differ it is exact: faults name
-// the instruction that caused them, a store into the next instruction is seen by it, traps come where
-// the manual puts them.
+// the instruction that caused them, a store into the next instruction is seen by it, traps come
+// where the manual puts them.
 #pragma once
 
 #include "cpu/block_cache.h"
@@ -24,8 +24,8 @@ class Interpreter final : public Engine, public CodeCacheClient {
   EngineStatistics statistics() const override;
 
   /// Executes exactly one instruction, or delivers exactly one pending event or fault, for lockstep
-  /// runs and tests. All iterations of a REP instruction are one instruction unless an event or trap
-  /// comes between. Returns false if the processor is halted or shut down.
+  /// runs and tests. All iterations of a REP instruction are one instruction unless an event or
+  /// trap comes between. Returns false if the processor is halted or shut down.
   bool run_one();
 
   /// The decoder of this processor's model, for disassembly.
@@ -46,8 +46,8 @@ class Interpreter final : public Engine, public CodeCacheClient {
   void execute(Block& block);
   /// What became of one instruction.
   enum class StepResult : u8 {
-    Done,       ///< completed, or its fault was delivered
-    Unfinished, ///< gave way between iterations, or its block was found dead
+    Done,        ///< completed, or its fault was delivered
+    Unfinished,  ///< gave way between iterations, or its block was found dead
   };
   StepResult step();
   bool crossing_holds(u64 linear, const Block& block);

@@ -40,15 +40,16 @@ Completion change_flag(Processor& processor, const Instruction&) {
   return Completion::Next;
 }
 
-Completion nothing(Processor&, const Instruction&) { return Completion::Next; }
+Completion nothing(Processor&, const Instruction&) {
+  return Completion::Next;
+}
 
 /// Checked like a load of one byte, except that an execute-only segment will do. SDM 2A CLFLUSH.
 Completion flush_line(Processor& processor, const Instruction& instruction) {
   const u64 offset = memory_offset(processor, instruction);
-  const u64 linear = TRY_OR_FAULT(processor.linear_address(instruction.memory.segment, offset, 1,
-                                                           AccessType::Execute));
-  TRY_OR_FAULT(
-      processor.translate(linear, {AccessType::Read, processor.data_privilege(), false}));
+  const u64 linear = TRY_OR_FAULT(
+      processor.linear_address(instruction.memory.segment, offset, 1, AccessType::Execute));
+  TRY_OR_FAULT(processor.translate(linear, {AccessType::Read, processor.data_privilege(), false}));
   return Completion::Next;
 }
 
@@ -67,13 +68,29 @@ Handler bind_out(const Instruction& instruction) {
   return by_size(instruction.operands[1].size,
                  [](auto size) -> Handler { return &out<decltype(size)>; });
 }
-Handler bind_clc(const Instruction&) { return &change_flag<0, eflags::CF, 0>; }
-Handler bind_stc(const Instruction&) { return &change_flag<eflags::CF, 0, 0>; }
-Handler bind_cmc(const Instruction&) { return &change_flag<0, 0, eflags::CF>; }
-Handler bind_cld(const Instruction&) { return &change_flag<0, eflags::DF, 0>; }
-Handler bind_std(const Instruction&) { return &change_flag<eflags::DF, 0, 0>; }
-Handler bind_nop(const Instruction&) { return &nothing; }
-Handler bind_clflush(const Instruction&) { return &flush_line; }
-Handler bind_undefined(const Instruction&) { return &undefined; }
+Handler bind_clc(const Instruction&) {
+  return &change_flag<0, eflags::CF, 0>;
+}
+Handler bind_stc(const Instruction&) {
+  return &change_flag<eflags::CF, 0, 0>;
+}
+Handler bind_cmc(const Instruction&) {
+  return &change_flag<0, 0, eflags::CF>;
+}
+Handler bind_cld(const Instruction&) {
+  return &change_flag<0, eflags::DF, 0>;
+}
+Handler bind_std(const Instruction&) {
+  return &change_flag<eflags::DF, 0, 0>;
+}
+Handler bind_nop(const Instruction&) {
+  return &nothing;
+}
+Handler bind_clflush(const Instruction&) {
+  return &flush_line;
+}
+Handler bind_undefined(const Instruction&) {
+  return &undefined;
+}
 
 }  // namespace ringshift::cpu

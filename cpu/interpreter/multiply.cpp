@@ -13,8 +13,7 @@ template <Sign sign, typename T, bool memory>
 Completion multiply(Processor& processor, const Instruction& instruction) {
   const T source = TRY_OR_FAULT((read_operand<T, memory>(processor, instruction, 0)));
   State& state = processor.state;
-  const auto product =
-      host_multiply<sign, T>(static_cast<T>(state.gpr[Rax]), source, state.rflags);
+  const auto product = host_multiply<sign, T>(static_cast<T>(state.gpr[Rax]), source, state.rflags);
   if constexpr (sizeof(T) == 1) {
     processor.write_gpr(Rax, 2, static_cast<u64>(product.low) | (u64{product.high} << 8));
   } else {
@@ -80,16 +79,15 @@ Completion divide(Processor& processor, const Instruction& instruction) {
   if constexpr (sign == Sign::Unsigned) {
     fits = quotient_fits_unsigned<T>(dividend, divisor);
   } else {
-    const i64 extended =
-        static_cast<i64>(dividend << (64 - 2 * bits)) >> (64 - 2 * bits);
+    const i64 extended = static_cast<i64>(dividend << (64 - 2 * bits)) >> (64 - 2 * bits);
     fits = quotient_fits_signed<T>(extended, divisor);
   }
   if (!fits) {
     (void)processor.raise(Vector::DivideError);
     return Completion::Fault;
   }
-  const auto result = host_divide<sign, T>(static_cast<u32>(low), static_cast<u32>(high), divisor,
-                                           state.rflags);
+  const auto result =
+      host_divide<sign, T>(static_cast<u32>(low), static_cast<u32>(high), divisor, state.rflags);
   if constexpr (sizeof(T) == 1) {
     processor.write_gpr(Rax, 2, static_cast<u64>(result.low) | (u64{result.high} << 8));
   } else {
@@ -146,8 +144,10 @@ Completion ascii_adjust(Processor& processor, const Instruction&) {
   u16 ax = static_cast<u16>(state.gpr[Rax]);
   u64 flags = 0;
   if ((ax & 0x0F) > 9 || state.flag(eflags::AF)) {
-    if constexpr (kind == Adjust::Addition) ax = static_cast<u16>(ax + 0x106);
-    else ax = static_cast<u16>(ax - 6 - 0x100);
+    if constexpr (kind == Adjust::Addition)
+      ax = static_cast<u16>(ax + 0x106);
+    else
+      ax = static_cast<u16>(ax - 6 - 0x100);
     flags = eflags::AF | eflags::CF;
   }
   processor.write_gpr(Rax, 2, ax & 0xFF0F);
@@ -199,13 +199,29 @@ Handler bind_imul(const Instruction& instruction) {
   });
 }
 
-Handler bind_div(const Instruction& instruction) { return bind_divide<Sign::Unsigned>(instruction); }
-Handler bind_idiv(const Instruction& instruction) { return bind_divide<Sign::Signed>(instruction); }
-Handler bind_daa(const Instruction&) { return &decimal_adjust<Adjust::Addition>; }
-Handler bind_das(const Instruction&) { return &decimal_adjust<Adjust::Subtraction>; }
-Handler bind_aaa(const Instruction&) { return &ascii_adjust<Adjust::Addition>; }
-Handler bind_aas(const Instruction&) { return &ascii_adjust<Adjust::Subtraction>; }
-Handler bind_aam(const Instruction&) { return &aam; }
-Handler bind_aad(const Instruction&) { return &aad; }
+Handler bind_div(const Instruction& instruction) {
+  return bind_divide<Sign::Unsigned>(instruction);
+}
+Handler bind_idiv(const Instruction& instruction) {
+  return bind_divide<Sign::Signed>(instruction);
+}
+Handler bind_daa(const Instruction&) {
+  return &decimal_adjust<Adjust::Addition>;
+}
+Handler bind_das(const Instruction&) {
+  return &decimal_adjust<Adjust::Subtraction>;
+}
+Handler bind_aaa(const Instruction&) {
+  return &ascii_adjust<Adjust::Addition>;
+}
+Handler bind_aas(const Instruction&) {
+  return &ascii_adjust<Adjust::Subtraction>;
+}
+Handler bind_aam(const Instruction&) {
+  return &aam;
+}
+Handler bind_aad(const Instruction&) {
+  return &aad;
+}
 
 }  // namespace ringshift::cpu

@@ -14,8 +14,10 @@ enum class Count : u8 { Immediate, Cl };
 
 template <Count count>
 u8 shift_count(const Processor& processor, const Instruction& instruction) {
-  if constexpr (count == Count::Immediate) return static_cast<u8>(instruction.immediate);
-  else return static_cast<u8>(processor.state.gpr[Rcx]);
+  if constexpr (count == Count::Immediate)
+    return static_cast<u8>(instruction.immediate);
+  else
+    return static_cast<u8>(processor.state.gpr[Rcx]);
 }
 
 template <Shift operation, Place place, typename T, Count count_place>
@@ -36,8 +38,8 @@ Completion shift(Processor& processor, const Instruction& instruction) {
     const SegmentName segment = instruction.memory.segment;
     const u64 offset = memory_offset(processor, instruction);
     const T value = TRY_OR_FAULT(processor.read_for_write<T>(segment, offset));
-    processor.write_back<T>(segment, offset,
-                            shifted<operation, Place::Memory, T, count_place>(value, count, rflags));
+    processor.write_back<T>(
+        segment, offset, shifted<operation, Place::Memory, T, count_place>(value, count, rflags));
   } else {
     const Operand& operand = instruction.operands[0];
     const T value = read_register<T>(processor, operand);
@@ -100,9 +102,12 @@ Completion shift_without_flags(Processor& processor, const Instruction& instruct
   const u32 value = TRY_OR_FAULT((read_operand<u32, memory>(processor, instruction, 1)));
   const unsigned count = read_register<u32>(processor, instruction.operands[2]) & 31;
   u32 result;
-  if constexpr (operation == PlainShift::Left) result = value << count;
-  else if constexpr (operation == PlainShift::Right) result = value >> count;
-  else result = static_cast<u32>(static_cast<i32>(value) >> count);
+  if constexpr (operation == PlainShift::Left)
+    result = value << count;
+  else if constexpr (operation == PlainShift::Right)
+    result = value >> count;
+  else
+    result = static_cast<u32>(static_cast<i32>(value) >> count);
   write_register<u32>(processor, instruction.operands[0], result);
   return Completion::Next;
 }
@@ -124,13 +129,27 @@ Completion rotate_without_flags(Processor& processor, const Instruction& instruc
 
 }  // namespace
 
-Handler bind_rol(const Instruction& instruction) { return bind_shift<Shift::Rol>(instruction); }
-Handler bind_ror(const Instruction& instruction) { return bind_shift<Shift::Ror>(instruction); }
-Handler bind_rcl(const Instruction& instruction) { return bind_shift<Shift::Rcl>(instruction); }
-Handler bind_rcr(const Instruction& instruction) { return bind_shift<Shift::Rcr>(instruction); }
-Handler bind_shl(const Instruction& instruction) { return bind_shift<Shift::Shl>(instruction); }
-Handler bind_shr(const Instruction& instruction) { return bind_shift<Shift::Shr>(instruction); }
-Handler bind_sar(const Instruction& instruction) { return bind_shift<Shift::Sar>(instruction); }
+Handler bind_rol(const Instruction& instruction) {
+  return bind_shift<Shift::Rol>(instruction);
+}
+Handler bind_ror(const Instruction& instruction) {
+  return bind_shift<Shift::Ror>(instruction);
+}
+Handler bind_rcl(const Instruction& instruction) {
+  return bind_shift<Shift::Rcl>(instruction);
+}
+Handler bind_rcr(const Instruction& instruction) {
+  return bind_shift<Shift::Rcr>(instruction);
+}
+Handler bind_shl(const Instruction& instruction) {
+  return bind_shift<Shift::Shl>(instruction);
+}
+Handler bind_shr(const Instruction& instruction) {
+  return bind_shift<Shift::Shr>(instruction);
+}
+Handler bind_sar(const Instruction& instruction) {
+  return bind_shift<Shift::Sar>(instruction);
+}
 Handler bind_shld(const Instruction& instruction) {
   return bind_double_shift<DoubleShift::Left>(instruction);
 }

@@ -1,4 +1,5 @@
-// PUSH POP PUSHA POPA ENTER LEAVE. The stack pointer moves only when everything has succeeded. SDM 2.
+// PUSH POP PUSHA POPA ENTER LEAVE. The stack pointer moves only when everything has succeeded.
+// SDM 2.
 
 #include "cpu/interpreter/binders.h"
 #include "cpu/interpreter/handler.h"

@@ -1,7 +1,7 @@
-// MOVS CMPS SCAS LODS STOS INS OUTS with their REP prefixes. Each iteration is restartable: registers
-// always say how far the instruction has come, so that a fault, an interrupt or a debug trap between
-// iterations finds exact state (SDM 2B REP). Long forward moves and fills go through host pointers a
-// page at a time.
+// MOVS CMPS SCAS LODS STOS INS OUTS with their REP prefixes. Each iteration is restartable:
+// registers always say how far the instruction has come, so that a fault, an interrupt or a debug
+// trap between iterations finds exact state (SDM 2B REP). Long forward moves and fills go through
+// host pointers a page at a time.
 #include <algorithm>
 #include <type_traits>
 
@@ -24,8 +24,7 @@ struct StringState {
   static constexpr u64 kMask = static_cast<Address>(~Address{0});
 
   explicit StringState(Processor& owner, unsigned element)
-      : processor(owner),
-        step(owner.state.flag(eflags::DF) ? u64{0} - element : u64{element}) {}
+      : processor(owner), step(owner.state.flag(eflags::DF) ? u64{0} - element : u64{element}) {}
 
   u64 get(Gpr reg) const { return processor.state.gpr[reg] & kMask; }
   void set(Gpr reg, u64 value) { processor.write_gpr(reg, sizeof(Address), value); }
@@ -64,8 +63,8 @@ u8* bulk_pointer(Processor& processor, SegmentName segment, u64 offset, u64& ele
 template <typename T, typename Address>
 struct Movs {
   static GuestResult<void> once(StringState<Address>& strings, const Instruction& instruction) {
-    const T value = GUEST_TRY(
-        strings.processor.template read<T>(instruction.memory.segment, strings.get(Rsi)));
+    const T value =
+        GUEST_TRY(strings.processor.template read<T>(instruction.memory.segment, strings.get(Rsi)));
     GUEST_TRY(strings.processor.template write<T>(SegmentName::ES, strings.get(Rdi), value));
     strings.advance(Rsi);
     strings.advance(Rdi);
@@ -116,8 +115,8 @@ struct Stos {
 template <typename T, typename Address>
 struct Lods {
   static GuestResult<void> once(StringState<Address>& strings, const Instruction& instruction) {
-    const T value = GUEST_TRY(
-        strings.processor.template read<T>(instruction.memory.segment, strings.get(Rsi)));
+    const T value =
+        GUEST_TRY(strings.processor.template read<T>(instruction.memory.segment, strings.get(Rsi)));
     strings.processor.write_gpr(Rax, sizeof(T), value);
     strings.advance(Rsi);
     return {};
@@ -199,8 +198,7 @@ template <template <typename, typename> typename Operation, typename T, typename
           Repeat repeat>
 Completion string_instruction(Processor& processor, const Instruction& instruction) {
   using Step = Operation<T, Address>;
-  constexpr Completion done =
-      kTouchesPorts<Operation> ? Completion::EndBlock : Completion::Next;
+  constexpr Completion done = kTouchesPorts<Operation> ? Completion::EndBlock : Completion::Next;
   StringState<Address> strings(processor, sizeof(T));
   if constexpr (repeat == Repeat::Once) {
     TRY_OR_FAULT(Step::once(strings, instruction));
@@ -252,8 +250,8 @@ Handler by_address_size(const Instruction& instruction) {
 /// For MOVS, LODS, STOS, INS and OUTS both prefixes mean REP; CMPS and SCAS look at ZF as well.
 template <template <typename, typename> typename Operation, typename T>
 Handler bind_string(const Instruction& instruction) {
-  constexpr bool compares =
-      std::is_same_v<Operation<T, u32>, Cmps<T, u32>> || std::is_same_v<Operation<T, u32>, Scas<T, u32>>;
+  constexpr bool compares = std::is_same_v<Operation<T, u32>, Cmps<T, u32>> ||
+                            std::is_same_v<Operation<T, u32>, Scas<T, u32>>;
   if (instruction.repeat == RepeatPrefix::None) {
     return by_address_size<Operation, T, Repeat::Once>(instruction);
   }
@@ -269,32 +267,70 @@ Handler bind_string(const Instruction& instruction) {
 
 }  // namespace
 
-Handler bind_movsb(const Instruction& instruction) { return bind_string<Movs, u8>(instruction); }
-Handler bind_movsw(const Instruction& instruction) { return bind_string<Movs, u16>(instruction); }
+Handler bind_movsb(const Instruction& instruction) {
+  return bind_string<Movs, u8>(instruction);
+}
+Handler bind_movsw(const Instruction& instruction) {
+  return bind_string<Movs, u16>(instruction);
+}
 Handler bind_movsd(const Instruction& instruction) {
   if (instruction.opcode != 0xA5) return nullptr;  // SSE2's MOVSD
   return bind_string<Movs, u32>(instruction);
 }
-Handler bind_stosb(const Instruction& instruction) { return bind_string<Stos, u8>(instruction); }
-Handler bind_stosw(const Instruction& instruction) { return bind_string<Stos, u16>(instruction); }
-Handler bind_stosd(const Instruction& instruction) { return bind_string<Stos, u32>(instruction); }
-Handler bind_lodsb(const Instruction& instruction) { return bind_string<Lods, u8>(instruction); }
-Handler bind_lodsw(const Instruction& instruction) { return bind_string<Lods, u16>(instruction); }
-Handler bind_lodsd(const Instruction& instruction) { return bind_string<Lods, u32>(instruction); }
-Handler bind_scasb(const Instruction& instruction) { return bind_string<Scas, u8>(instruction); }
-Handler bind_scasw(const Instruction& instruction) { return bind_string<Scas, u16>(instruction); }
-Handler bind_scasd(const Instruction& instruction) { return bind_string<Scas, u32>(instruction); }
-Handler bind_cmpsb(const Instruction& instruction) { return bind_string<Cmps, u8>(instruction); }
-Handler bind_cmpsw(const Instruction& instruction) { return bind_string<Cmps, u16>(instruction); }
+Handler bind_stosb(const Instruction& instruction) {
+  return bind_string<Stos, u8>(instruction);
+}
+Handler bind_stosw(const Instruction& instruction) {
+  return bind_string<Stos, u16>(instruction);
+}
+Handler bind_stosd(const Instruction& instruction) {
+  return bind_string<Stos, u32>(instruction);
+}
+Handler bind_lodsb(const Instruction& instruction) {
+  return bind_string<Lods, u8>(instruction);
+}
+Handler bind_lodsw(const Instruction& instruction) {
+  return bind_string<Lods, u16>(instruction);
+}
+Handler bind_lodsd(const Instruction& instruction) {
+  return bind_string<Lods, u32>(instruction);
+}
+Handler bind_scasb(const Instruction& instruction) {
+  return bind_string<Scas, u8>(instruction);
+}
+Handler bind_scasw(const Instruction& instruction) {
+  return bind_string<Scas, u16>(instruction);
+}
+Handler bind_scasd(const Instruction& instruction) {
+  return bind_string<Scas, u32>(instruction);
+}
+Handler bind_cmpsb(const Instruction& instruction) {
+  return bind_string<Cmps, u8>(instruction);
+}
+Handler bind_cmpsw(const Instruction& instruction) {
+  return bind_string<Cmps, u16>(instruction);
+}
 Handler bind_cmpsd(const Instruction& instruction) {
   if (instruction.opcode != 0xA7) return nullptr;  // SSE2's CMPSD
   return bind_string<Cmps, u32>(instruction);
 }
-Handler bind_insb(const Instruction& instruction) { return bind_string<Ins, u8>(instruction); }
-Handler bind_insw(const Instruction& instruction) { return bind_string<Ins, u16>(instruction); }
-Handler bind_insd(const Instruction& instruction) { return bind_string<Ins, u32>(instruction); }
-Handler bind_outsb(const Instruction& instruction) { return bind_string<Outs, u8>(instruction); }
-Handler bind_outsw(const Instruction& instruction) { return bind_string<Outs, u16>(instruction); }
-Handler bind_outsd(const Instruction& instruction) { return bind_string<Outs, u32>(instruction); }
+Handler bind_insb(const Instruction& instruction) {
+  return bind_string<Ins, u8>(instruction);
+}
+Handler bind_insw(const Instruction& instruction) {
+  return bind_string<Ins, u16>(instruction);
+}
+Handler bind_insd(const Instruction& instruction) {
+  return bind_string<Ins, u32>(instruction);
+}
+Handler bind_outsb(const Instruction& instruction) {
+  return bind_string<Outs, u8>(instruction);
+}
+Handler bind_outsw(const Instruction& instruction) {
+  return bind_string<Outs, u16>(instruction);
+}
+Handler bind_outsd(const Instruction& instruction) {
+  return bind_string<Outs, u32>(instruction);
+}
 
 }  // namespace ringshift::cpu

@@ -87,6 +87,43 @@ GuestResult<void> store_result(Processor& processor, const Instruction& instruct
   return processor.write_bytes(segment, offset + 8, from + 8, 2);
 }
 
+/// One run on its way: the operand is read, nothing has changed yet.
+struct Run {
+  Processor& processor;
+  const Instruction& instruction;
+  const Thunk& thunk;
+  u64 offset;
+
+  HostUnit& unit() const { return processor.host_unit(); }
+  ExtendedState& extended() const { return processor.state.extended; }
+  GuestResult<void> write_result() const {
+    return store_result(processor, instruction, thunk, offset);
+  }
+};
+
+Completion run_light(const Run& run) {
+  run.unit().run_x87_light(run.thunk, run.extended());
+  if (run.thunk.memory == Thunk::Access::Write) TRY_OR_FAULT(run.write_result());
+  run.unit().commit_x87_light(run.thunk, run.extended());
+  return Completion::Next;
+}
+
+Completion run_whole(const Run& run) {
+  ExtendedState& extended = run.extended();
+  const image::X87Copy before = image::copy_x87(extended);
+  bool stored = false;
+  {
+    const PendingAside aside(extended);
+    run.unit().run_x87(run.thunk, extended);
+    stored = run.thunk.memory == Thunk::Access::Write && result_is_stored(extended);
+  }
+  if (stored && run.write_result().faulted()) {
+    image::restore_x87(extended, before);
+    return Completion::Fault;
+  }
+  return Completion::Next;
+}
+
 Completion execute_x87(Processor& processor, const Instruction& instruction) {
   HANDLER_REQUIRE(check_x87(processor, X87Wait::Waiting));
   HostUnit& unit = processor.host_unit();
@@ -94,35 +131,21 @@ Completion execute_x87(Processor& processor, const Instruction& instruction) {
   if (thunk.entry == nullptr) return complete(processor.raise(Vector::InvalidOpcode));
   ExtendedState& extended = processor.state.extended;
   Thunk::Frame& frame = unit.frame();
-  const SegmentName segment = instruction.memory.segment;
   u64 offset = 0;
   if (thunk.memory != Thunk::Access::None) {
     offset = processor.effective_offset(instruction);
     if (thunk.memory == Thunk::Access::Read) {
-      TRY_OR_FAULT(processor.read_bytes(segment, offset, frame.operand.data(), thunk.memory_size));
+      TRY_OR_FAULT(processor.read_bytes(instruction.memory.segment, offset, frame.operand.data(),
+                                        thunk.memory_size));
     }
   }
-  frame.flags = (processor.state.rflags & eflags::Arithmetic) | eflags::Fixed;
+  u64& rflags = processor.state.rflags;
+  frame.flags = (rflags & eflags::Arithmetic) | eflags::Fixed;
   const Pointers pointers = load_pointers(extended);
-  if (thunk.memory == Thunk::Access::Write) {
-    const image::X87Copy before = image::copy_x87(extended);
-    bool stored = false;
-    {
-      const PendingAside aside(extended);
-      unit.run_x87(thunk, extended);
-      stored = result_is_stored(extended);
-    }
-    if (stored && store_result(processor, instruction, thunk, offset).faulted()) {
-      image::restore_x87(extended, before);
-      return Completion::Fault;
-    }
-  } else {
-    const PendingAside aside(extended);
-    unit.run_x87(thunk, extended);
-  }
+  const Run run{processor, instruction, thunk, offset};
+  HANDLER_REQUIRE(HostUnit::x87_light_applies(thunk, extended) ? run_light(run) : run_whole(run));
   if (thunk.x87_flags_out) {
-    processor.state.rflags =
-        (processor.state.rflags & ~eflags::Arithmetic) | (frame.flags & eflags::Arithmetic);
+    rflags = (rflags & ~eflags::Arithmetic) | (frame.flags & eflags::Arithmetic);
   }
   track_pointers(processor, instruction, thunk, offset, pointers);
   return Completion::Next;

@@ -188,8 +188,7 @@ void PowerManagement::refresh_mappings() {
   smbus_window_.place(place);
 }
 
-// --- The I/O block
-// --------------------------------------------------------------------------------
+// --- The I/O block ------------------------------------------------------------------------------
 
 u32 PowerManagement::value(u32 offset, unsigned size) const {
   u32 result = 0;

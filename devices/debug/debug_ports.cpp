@@ -2,7 +2,9 @@
 
 namespace ringshift::devices {
 
-void PanicPort::reset(ResetKind) { events_ = 0; }
+void PanicPort::reset(ResetKind) {
+  events_ = 0;
+}
 
 void PanicPort::serialize(StateArchive& archive) {
   archive.section("pvpanic", 1);

@@ -1,6 +1,6 @@
-// Three one-register devices that firmware, test kernels and guests under automation use to talk to a
-// monitor without any driver: a console that is one port, an exit port that ends the machine with a
-// code for a CI job, and the port by which a crashing kernel says so (pvpanic).
+// Three one-register devices that firmware, test kernels and guests under automation use to talk to
+// a monitor without any driver: a console that is one port, an exit port that ends the machine with
+// a code for a CI job, and the port by which a crashing kernel says so (pvpanic).
 #pragma once
 
 #include <string>
@@ -11,8 +11,8 @@
 
 namespace ringshift::devices {
 
-/// Every byte written goes to the backend. Reads give E9h, by which software finds the port; SeaBIOS
-/// probes 402h like that, and the older console at port E9h answers with its own number.
+/// Every byte written goes to the backend. Reads give E9h, by which software finds the port;
+/// SeaBIOS probes 402h like that, and the older console at port E9h answers with its own number.
 class DebugConsole final : public Device, public IoHandler {
  public:
   static constexpr u8 kReadback = 0xE9;
@@ -56,7 +56,8 @@ class DebugExit final : public Device, public IoHandler {
 class PanicPort final : public Device, public IoHandler {
  public:
   static constexpr u8 kPanicked = 0x01;
-  static constexpr u8 kCrashLoaded = 0x02;  ///< the guest panicked and goes on into its crash kernel
+  static constexpr u8 kCrashLoaded =
+      0x02;  ///< the guest panicked and goes on into its crash kernel
   explicit PanicPort(MachineControl& machine) : machine_(machine) {}
 
   std::string_view name() const override { return "pvpanic"; }

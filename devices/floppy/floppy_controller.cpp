@@ -115,24 +115,7 @@ void FloppyController::serialize(StateArchive& archive) {
   archive.field("seek_status", seek_status_);
   archive.field("seeking", seeking_);
   archive.field("interrupt_causes", interrupt_causes_);
-  archive.field("operation", operation_);
-  archive.field("step", step_);
-  archive.field("st0", st0_);
-  archive.field("st1", st1_);
-  archive.field("st2", st2_);
-  archive.field("c", cylinder_);
-  archive.field("h", head_);
-  archive.field("r", sector_);
-  archive.field("n", size_code_);
-  archive.field("physical_head", physical_head_);
-  archive.field("sectors_done", sectors_done_);
-  archive.field("last_sector", last_sector_);
-  archive.field("terminal_count", terminal_count_);
-  archive.field("backend_offset", backend_offset_);
-  archive.field("data", data_);
-  archive.field("host_data", host_data_);
-  archive.field("data_position", data_position_);
-  archive.field("data_length", data_length_);
+  serialize_transfer(archive);
   step_timer_.serialize(archive);
   reset_timer_.serialize(archive);
   for (Timer& timer : seek_timers_) timer.serialize(archive);
@@ -151,6 +134,27 @@ void FloppyController::serialize(StateArchive& archive) {
     step_timer_.arm_in(0);
   }
   irq_.restore_level(interrupt_ && gate_open());
+}
+
+void FloppyController::serialize_transfer(StateArchive& archive) {
+  archive.field("operation", operation_);
+  archive.field("step", step_);
+  archive.field("st0", st0_);
+  archive.field("st1", st1_);
+  archive.field("st2", st2_);
+  archive.field("c", cylinder_);
+  archive.field("h", head_);
+  archive.field("r", sector_);
+  archive.field("n", size_code_);
+  archive.field("physical_head", physical_head_);
+  archive.field("sectors_done", sectors_done_);
+  archive.field("last_sector", last_sector_);
+  archive.field("terminal_count", terminal_count_);
+  archive.field("backend_offset", backend_offset_);
+  archive.field("data", data_);
+  archive.field("host_data", host_data_);
+  archive.field("data_position", data_position_);
+  archive.field("data_length", data_length_);
 }
 
 // --- Reset and interrupt ------------------------------------------------------------------------
@@ -324,7 +328,12 @@ u8 FloppyController::read_fifo() {
     return value;
   }
   if (phase_ != Phase::Result) return 0;
-  set_interrupt(false);
+  if (result_position_ == 0) {
+    // The interrupt goes with the first result byte, and comes again for a seek not yet asked
+    // about.
+    set_interrupt(false);
+    set_interrupt(seek_news());
+  }
   const u8 value = result_[result_position_++];
   if (result_position_ == result_length_) {
     phase_ = Phase::Command;
@@ -416,14 +425,21 @@ void FloppyController::on_seek_done(unsigned drive) {
   set_interrupt(true);
 }
 
+/// Whether a seek has ended that SENSE INTERRUPT STATUS hasn't reported. After a reset one
+/// interrupt stands for all four drives, so their reports don't count.
+bool FloppyController::seek_news() const {
+  for (unsigned number = 0; number < 4; ++number) {
+    const bool polled = (seek_status_[number] & kSt0ReadyChanged) == kSt0ReadyChanged;
+    if ((interrupt_causes_ >> number & 1) != 0 && !polled) return true;
+  }
+  return false;
+}
+
 void FloppyController::sense_interrupt_status() {
   for (unsigned number = 0; number < 4; ++number) {
     if ((interrupt_causes_ >> number & 1) == 0) continue;
     interrupt_causes_ &= static_cast<u8>(~(1U << number));
     set_interrupt(false);
-    // After a reset one interrupt stands for all four drives; two seeks have one each.
-    const bool polled = (seek_status_[number] & kSt0ReadyChanged) == kSt0ReadyChanged;
-    if (interrupt_causes_ != 0 && !polled) set_interrupt(true);
     reply({seek_status_[number], cylinders_[number]});
     return;
   }

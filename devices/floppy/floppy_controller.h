@@ -73,6 +73,7 @@ class FloppyController final : public Device {
   void write_data_rate_select(u8 value);
   u8 read_fifo();
   void write_fifo(u8 value);
+  void serialize_transfer(StateArchive& archive);
   void enter_reset();
   void leave_reset();
   void on_reset_done();
@@ -95,6 +96,7 @@ class FloppyController final : public Device {
   void lock();
   void start_seek(unsigned drive, int steps, u8 new_cylinder, u8 status);
   void on_seek_done(unsigned drive);
+  bool seek_news() const;
   void reply(std::initializer_list<u8> bytes);
 
   // Commands with data (floppy_transfer.cpp)

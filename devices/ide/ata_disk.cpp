@@ -99,8 +99,7 @@ bool AtaDisk::is_device_reset(u8 command) const {
   return false;
 }
 
-// --- Commands
-// -------------------------------------------------------------------------------------
+// --- Commands -----------------------------------------------------------------------------------
 
 void AtaDisk::execute(u8 command) {
   const bool after_native_max = std::exchange(native_max_read_, false);
@@ -122,74 +121,55 @@ bool AtaDisk::execute_transfer(u8 command) {
   using enum Action;
   using enum Method;
   using enum Addressing;
+  struct Transfer {
+    u8 command;
+    Action action;
+    Method method;
+    Addressing addressing;
+    bool force_unit_access = false;
+  };
+  static constexpr Transfer kTransfers[] = {
+      {kReadSectors, Read, Pio, Short},
+      {kReadSectorsNoRetry, Read, Pio, Short},
+      {kReadSectorsExt, Read, Pio, Extended},
+      {kReadMultiple, Read, Multiple, Short},
+      {kReadMultipleExt, Read, Multiple, Extended},
+      {kReadDma, Read, Dma, Short},
+      {kReadDmaNoRetry, Read, Dma, Short},
+      {kReadDmaExt, Read, Dma, Extended},
+      {kWriteSectors, Write, Pio, Short},
+      {kWriteSectorsNoRetry, Write, Pio, Short},
+      {kWriteVerify, Write, Pio, Short},
+      {kWriteSectorsExt, Write, Pio, Extended},
+      {kWriteMultiple, Write, Multiple, Short},
+      {kWriteMultipleExt, Write, Multiple, Extended},
+      {kWriteMultipleFuaExt, Write, Multiple, Extended, true},
+      {kWriteDma, Write, Dma, Short},
+      {kWriteDmaNoRetry, Write, Dma, Short},
+      {kWriteDmaExt, Write, Dma, Extended},
+      {kWriteDmaFuaExt, Write, Dma, Extended, true},
+      {kVerify, Action::Verify, Pio, Short},
+      {kVerifyNoRetry, Action::Verify, Pio, Short},
+      {kVerifyExt, Action::Verify, Pio, Extended},
+  };
+  const auto found = std::find_if(std::begin(kTransfers), std::end(kTransfers),
+                                  [command](const Transfer& t) { return t.command == command; });
+  if (found == std::end(kTransfers)) return false;
+  force_unit_access_ = found->force_unit_access;
+  start_transfer(found->action, found->method, found->addressing);
+  return true;
+}
+
+bool AtaDisk::execute_mode(u8 command) {
   switch (command) {
-    case kReadSectors:
-    case kReadSectorsNoRetry:
-      start_transfer(Read, Pio, Short);
-      return true;
-    case kReadSectorsExt:
-      start_transfer(Read, Pio, Extended);
-      return true;
-    case kReadMultiple:
-      start_transfer(Read, Multiple, Short);
-      return true;
-    case kReadMultipleExt:
-      start_transfer(Read, Multiple, Extended);
-      return true;
-    case kReadDma:
-    case kReadDmaNoRetry:
-      start_transfer(Read, Dma, Short);
-      return true;
-    case kReadDmaExt:
-      start_transfer(Read, Dma, Extended);
-      return true;
-    case kWriteSectors:
-    case kWriteSectorsNoRetry:
-    case kWriteVerify:
-      start_transfer(Write, Pio, Short);
-      return true;
-    case kWriteSectorsExt:
-      start_transfer(Write, Pio, Extended);
-      return true;
-    case kWriteMultiple:
-      start_transfer(Write, Multiple, Short);
-      return true;
-    case kWriteMultipleFuaExt:
-    case kWriteMultipleExt:
-      force_unit_access_ = command == kWriteMultipleFuaExt;
-      start_transfer(Write, Multiple, Extended);
-      return true;
-    case kWriteDma:
-    case kWriteDmaNoRetry:
-      start_transfer(Write, Dma, Short);
-      return true;
-    case kWriteDmaFuaExt:
-    case kWriteDmaExt:
-      force_unit_access_ = command == kWriteDmaFuaExt;
-      start_transfer(Write, Dma, Extended);
-      return true;
-    case kVerify:
-    case kVerifyNoRetry:
-      start_transfer(Verify, Pio, Short);
-      return true;
-    case kVerifyExt:
-      start_transfer(Verify, Pio, Extended);
-      return true;
     case kDataSetManagement:
       start_trim();
       return true;
     case kFlushCache:
     case kFlushCacheExt:
-      action_ = Flush;
+      action_ = Action::Flush;
       flush_backend();
       return true;
-    default:
-      return false;
-  }
-}
-
-bool AtaDisk::execute_mode(u8 command) {
-  switch (command) {
     case kSetMultiple:
       // Zero disables the commands; else a power of two.
       if (current_.count > kMostMultiple || (current_.count & (current_.count - 1)) != 0) {
@@ -301,8 +281,7 @@ bool AtaDisk::execute_information(u8 command) {
   }
 }
 
-// --- Addresses
-// ------------------------------------------------------------------------------------
+// --- Addresses ----------------------------------------------------------------------------------
 
 u64 AtaDisk::addressed_sector(Addressing addressing) const {
   const u64 low = u64{current_.lba_low} | u64{current_.lba_mid} << 8 | u64{current_.lba_high} << 16;
@@ -378,218 +357,7 @@ void AtaDisk::set_geometry() {
   complete();
 }
 
-// --- Transfers
-// ------------------------------------------------------------------------------------
-
-bool AtaDisk::has_dma_mode() const {
-  return modes_.multiword != TransferModes::kNone || modes_.ultra != TransferModes::kNone;
-}
-
-void AtaDisk::start_transfer(Action action, Method method, Addressing addressing) {
-  if ((method == Method::Multiple && multiple_ == 0) ||
-      (method == Method::Dma && !has_dma_mode())) {
-    fail(ata::kAborted);
-    return;
-  }
-  power_ = Power::Active;
-  const u64 first = addressed_sector(addressing);
-  const u32 count = sector_count(addressing);
-  if (first == kBadSector || first >= visible_sectors() || count > visible_sectors() - first) {
-    fail(ata::kIdNotFound);
-    return;
-  }
-  if (action == Action::Write && image_.read_only()) {
-    fail(ata::kWriteProtected | ata::kAborted);
-    return;
-  }
-  action_ = action;
-  method_ = method;
-  addressing_ = addressing;
-  sector_ = first;
-  remaining_ = count;
-  next_chunk();
-}
-
-void AtaDisk::next_chunk() {
-  constexpr u32 kMostSectors = kBufferSize / kSectorSize;
-  block_at_ = 0;
-  chunk_ = std::min(remaining_, kMostSectors);
-  if (action_ != Action::Write) {
-    read_backend(sector_ * kSectorSize, chunk_ * kSectorSize);
-    return;
-  }
-  if (method_ == Method::Dma) {
-    dma_from_memory(0, chunk_ * kSectorSize);
-    return;
-  }
-  // A PIO write goes out block by block, so that an error stops it at the block it belongs to.
-  chunk_ = std::min<u32>(remaining_, method_ == Method::Multiple ? multiple_ : 1);
-  const bool first = sector_count(addressing_) == remaining_;
-  pio_from_host(0, chunk_ * kSectorSize, first ? Announce::Silently : Announce::WithInterrupt,
-                ata::kReady | ata::kSeekComplete);
-}
-
-void AtaDisk::present_block(Announce announce) {
-  const u32 block = std::min<u32>(chunk_ - block_at_, method_ == Method::Multiple ? multiple_ : 1);
-  const u32 begin = block_at_;
-  block_at_ += block;
-  pio_to_host(begin * kSectorSize, block_at_ * kSectorSize, announce,
-              ata::kReady | ata::kSeekComplete);
-}
-
-void AtaDisk::chunk_done() {
-  sector_ += chunk_;
-  remaining_ -= std::min(chunk_, remaining_);
-  chunk_ = 0;
-  if (remaining_ == 0) {
-    transfer_finished();
-  } else {
-    schedule_step();
-  }
-}
-
-void AtaDisk::transfer_finished() {
-  const Action finished = std::exchange(action_, Action::None);
-  if (finished == Action::Write && (!write_cache_ || force_unit_access_)) {
-    action_ = Action::Flush;
-    flush_backend();
-    return;
-  }
-  // The guest has taken the last block of a PIO read: there is nothing left to announce.
-  const bool silent = finished == Action::Read && method_ != Method::Dma;
-  complete(silent ? Announce::Silently : Announce::WithInterrupt);
-}
-
-void AtaDisk::transfer_failed() {
-  put_sector(sector_, addressing_);
-  current_.count = static_cast<u8>(remaining_);
-  previous_.count = static_cast<u8>(remaining_ >> 8);
-  const bool write = action_ == Action::Write;
-  action_ = Action::None;
-  fail(write ? ata::kAborted : ata::kUncorrectable);
-}
-
-void AtaDisk::window_done() {
-  switch (action_) {
-    case Action::Read:
-      if (method_ != Method::Dma && block_at_ < chunk_) {
-        schedule_step();
-      } else {
-        chunk_done();
-      }
-      break;
-    case Action::Write:
-      write_backend(sector_ * kSectorSize, chunk_ * kSectorSize);
-      break;
-    case Action::Trim:
-      trim_at_ = 0;
-      next_trim_range();
-      break;
-    case Action::ReceiveBuffer:
-      std::copy_n(buffer().begin(), kSectorSize, sector_buffer_.begin());
-      complete();
-      break;
-    case Action::SendBlock:
-      complete(Announce::Silently);
-      break;
-    case Action::None:
-    case Action::Verify:
-    case Action::Flush:
-      fail(ata::kAborted);
-      break;
-  }
-}
-
-void AtaDisk::backend_done(BlockStatus status) {
-  switch (action_) {
-    case Action::Read:
-      if (status != BlockStatus::Done) {
-        transfer_failed();
-      } else if (method_ == Method::Dma) {
-        dma_to_memory(0, chunk_ * kSectorSize);
-      } else {
-        present_block(Announce::WithInterrupt);
-      }
-      break;
-    case Action::Write:
-    case Action::Verify:
-      status == BlockStatus::Done ? chunk_done() : transfer_failed();
-      break;
-    case Action::Trim:
-      schedule_step();  // a hint that the host could not take is no error
-      break;
-    case Action::Flush:
-      action_ = Action::None;
-      status == BlockStatus::Done ? complete() : fail(ata::kAborted);
-      break;
-    case Action::None:
-    case Action::SendBlock:
-    case Action::ReceiveBuffer:
-      fail(ata::kAborted);
-      break;
-  }
-}
-
-void AtaDisk::step() {
-  if (action_ == Action::Trim) {
-    next_trim_range();
-  } else if (action_ == Action::Read && method_ != Method::Dma && block_at_ < chunk_) {
-    present_block(Announce::WithInterrupt);
-  } else if (remaining_ != 0) {
-    next_chunk();
-  } else {
-    fail(ata::kAborted);
-  }
-}
-
-void AtaDisk::send_block() {
-  action_ = Action::SendBlock;
-  pio_to_host(0, kSectorSize, Announce::WithInterrupt, ata::kReady | ata::kSeekComplete);
-}
-
-// --- DATA SET MANAGEMENT
-// --------------------------------------------------------------------------
-
-void AtaDisk::start_trim() {
-  constexpr u8 kTrim = 0x01;
-  const u32 blocks = current_.count | u32{previous_.count} << 8;
-  if (current_.feature != kTrim || blocks == 0 || blocks > kMostTrimBlocks || !has_dma_mode()) {
-    fail(ata::kAborted);
-    return;
-  }
-  if (image_.read_only()) {
-    fail(ata::kWriteProtected | ata::kAborted);
-    return;
-  }
-  power_ = Power::Active;
-  action_ = Action::Trim;
-  remaining_ = blocks;
-  dma_from_memory(0, blocks * kSectorSize);
-}
-
-void AtaDisk::next_trim_range() {
-  const u32 length = remaining_ * kSectorSize;
-  for (; trim_at_ + 8 <= length; trim_at_ += 8) {
-    u64 entry = 0;
-    for (unsigned i = 0; i < 8; ++i) entry |= u64{buffer()[trim_at_ + i]} << (8 * i);
-    const u64 first = entry & 0xFFFF'FFFF'FFFF;
-    const u64 count = entry >> 48;
-    if (count == 0) continue;
-    if (first >= visible_sectors() || count > visible_sectors() - first) {
-      action_ = Action::None;
-      fail(ata::kIdNotFound | ata::kAborted);
-      return;
-    }
-    trim_at_ += 8;
-    discard_backend(first * kSectorSize, count * kSectorSize);
-    return;
-  }
-  action_ = Action::None;
-  complete();
-}
-
-// --- Settings
-// -------------------------------------------------------------------------------------
+// --- Settings -----------------------------------------------------------------------------------
 
 void AtaDisk::set_features() {
   switch (current_.feature) {
@@ -645,8 +413,7 @@ void AtaDisk::set_max(Addressing addressing) {
   complete();
 }
 
-// --- Snapshots
-// ------------------------------------------------------------------------------------
+// --- Snapshots ----------------------------------------------------------------------------------
 
 void AtaDisk::Geometry::serialize(StateArchive& archive) {
   archive.field("cylinders", cylinders);

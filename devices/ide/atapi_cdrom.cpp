@@ -88,8 +88,7 @@ u64 AtapiCdrom::blocks() const {
   return has_medium() ? (medium_->size() + kCdUserData - 1) / kCdUserData : 0;
 }
 
-// --- Commands of the task file
-// --------------------------------------------------------------------
+// --- Commands of the task file ------------------------------------------------------------------
 
 void AtapiCdrom::execute(u8 command) {
   action_ = Action::None;
@@ -173,8 +172,7 @@ void AtapiCdrom::identify_packet() {
   pio_to_host(0, 512, Announce::WithInterrupt, ata::kReady | ata::kSeekComplete);
 }
 
-// --- The packet protocol
-// --------------------------------------------------------------------------
+// --- The packet protocol ------------------------------------------------------------------------
 
 void AtapiCdrom::start_packet() {
   if ((current_.feature & kFeatureOverlap) != 0) {
@@ -358,8 +356,7 @@ void AtapiCdrom::expand_blocks() {
   reply_length_ = static_cast<u32>(out.size());
 }
 
-// --- Snapshots
-// ------------------------------------------------------------------------------------
+// --- Snapshots ----------------------------------------------------------------------------------
 
 void AtapiCdrom::serialize(StateArchive& archive) {
   archive.section("atapi cdrom", 1);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "devices/ide/atapi_cdrom.h"
+#include "devices/ide/mmc_bytes.h"
 
 namespace ringshift::devices {
 
@@ -47,23 +48,6 @@ void put_text(u8* out, std::size_t length, std::string_view text) {
   for (std::size_t i = 0; i < length; ++i) {
     out[i] = i < text.size() ? static_cast<u8>(text[i]) : u8{' '};
   }
-}
-
-void put_long(u8* out, u64 value) {
-  for (unsigned i = 0; i < 4; ++i) out[i] = static_cast<u8>(value >> (24 - 8 * i));
-}
-
-/// The four bytes of an address field, as a block number or as minute, second, frame.
-void put_address(u8* out, u64 block, bool as_msf) {
-  if (!as_msf) {
-    put_long(out, block);
-    return;
-  }
-  const Msf time = msf_of(block);
-  out[0] = 0;
-  out[1] = time.minute;
-  out[2] = time.second;
-  out[3] = time.frame;
 }
 
 }  // namespace
@@ -214,8 +198,7 @@ void AtapiCdrom::inquiry() {
   reply(kLength, packet_[4]);
 }
 
-// --- Reading
-// --------------------------------------------------------------------------------------
+// --- Reading ------------------------------------------------------------------------------------
 
 void AtapiCdrom::read(u64 block, u32 count) {
   if (ready()) start_reading(block, count, kUserDataOnly);
@@ -313,8 +296,7 @@ void AtapiCdrom::play_audio() {
   if (ready()) check(kIllegalMode);  // the only track holds data
 }
 
-// --- Mechanics
-// ------------------------------------------------------------------------------------
+// --- Mechanics ----------------------------------------------------------------------------------
 
 void AtapiCdrom::start_stop_unit() {
   constexpr u8 kStart = 0x01;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "devices/ide/atapi_cdrom.h"
+#include "devices/ide/mmc_bytes.h"
 
 namespace ringshift::devices {
 
@@ -12,36 +13,34 @@ namespace {
 constexpr u8 kDataTrack = 0x14;  // ADR 1: position; control: data
 constexpr u8 kLeadOut = 0xAA;
 
-void put_word(u8* out, u32 value) {
-  out[0] = static_cast<u8>(value >> 8);
-  out[1] = static_cast<u8>(value);
-}
-
-void put_long(u8* out, u64 value) {
-  put_word(out, static_cast<u32>(value >> 16));
-  put_word(out + 2, static_cast<u32>(value));
-}
-
-void put_time(u8* out, u64 block) {
-  const Msf time = msf_of(block);
-  out[0] = time.minute;
-  out[1] = time.second;
-  out[2] = time.frame;
-}
-
-void put_address(u8* out, u64 block, bool as_msf) {
-  if (as_msf) {
-    out[0] = 0;
-    put_time(out + 1, block);
-  } else {
-    put_long(out, std::min<u64>(block, 0xFFFF'FFFF));
-  }
-}
-
 // Mode pages that the drive has, in the order of their codes.
 constexpr u8 kPages[] = {0x01, 0x08, 0x0D, 0x0E, 0x1D, 0x2A};
 constexpr u8 kAllPages = 0x3F;
 constexpr u32 kSpeed = 8467;  // kB/s: 48 times
+
+// Features (MMC-3 §5.3)
+enum class When : u8 { Always = 3, WithMedium = 0, WithCd = 1, WithDvd = 2 };
+struct Feature {
+  u16 code;
+  u8 version;
+  When when;
+  u8 length;
+  u8 data[8];
+};
+constexpr u16 kProfileDvd = 0x0010;
+constexpr u16 kProfileCd = 0x0008;
+constexpr Feature kFeatures[] = {
+    {0x0000, 0, When::Always, 8, {0x00, 0x10, 0, 0, 0x00, 0x08, 0, 0}},  // profiles
+    {0x0001, 0, When::Always, 4, {0, 0, 0, 2}},                          // core, ATAPI
+    {0x0002, 0, When::Always, 4, {0}},                                   // morphing: polled events
+    {0x0003, 0, When::Always, 4, {0x29}},  // removable: tray, can lock and eject
+    {0x0010, 0, When::WithMedium, 8, {0, 0, 0x08, 0, 0, 1, 0, 0}},  // random readable, 2048 bytes
+    {0x001D, 0, When::WithCd, 0, {}},                               // multi-read
+    {0x001E, 0, When::WithCd, 4, {0}},                              // CD read
+    {0x001F, 0, When::WithDvd, 0, {}},                              // DVD read
+    {0x0100, 0, When::Always, 0, {}},                               // power management
+    {0x0105, 0, When::Always, 0, {}},                               // time-out
+};
 
 }  // namespace
 
@@ -50,8 +49,7 @@ bool AtapiCdrom::is_dvd() const {
   return blocks() > kLargestCd;
 }
 
-// --- Mode pages
-// -----------------------------------------------------------------------------------
+// --- Mode pages ---------------------------------------------------------------------------------
 
 u8 AtapiCdrom::medium_type() const {
   if (has_medium()) return 0x01;  // 120 mm data disc
@@ -178,32 +176,9 @@ void AtapiCdrom::check_mode_list() {
   at == reply_length_ ? success() : check(kListLength);
 }
 
-// --- Features and events
-// --------------------------------------------------------------------------
+// --- Features and events ------------------------------------------------------------------------
 
 void AtapiCdrom::get_configuration() {
-  enum class When : u8 { Always = 3, WithMedium = 0, WithCd = 1, WithDvd = 2 };
-  struct Feature {
-    u16 code;
-    u8 version;
-    When when;
-    u8 length;
-    u8 data[8];
-  };
-  constexpr u16 kProfileDvd = 0x0010;
-  constexpr u16 kProfileCd = 0x0008;
-  static constexpr Feature kFeatures[] = {
-      {0x0000, 0, When::Always, 8, {0x00, 0x10, 0, 0, 0x00, 0x08, 0, 0}},  // profiles
-      {0x0001, 0, When::Always, 4, {0, 0, 0, 2}},                          // core, ATAPI
-      {0x0002, 0, When::Always, 4, {0}},     // morphing: polled events
-      {0x0003, 0, When::Always, 4, {0x29}},  // removable: tray, can lock and eject
-      {0x0010, 0, When::WithMedium, 8, {0, 0, 0x08, 0, 0, 1, 0, 0}},  // random readable, 2048 bytes
-      {0x001D, 0, When::WithCd, 0, {}},                               // multi-read
-      {0x001E, 0, When::WithCd, 4, {0}},                              // CD read
-      {0x001F, 0, When::WithDvd, 0, {}},                              // DVD read
-      {0x0100, 0, When::Always, 0, {}},                               // power management
-      {0x0105, 0, When::Always, 0, {}},                               // time-out
-  };
   const bool cd = has_medium() && !is_dvd();
   const bool dvd = has_medium() && is_dvd();
   const u8 wanted = packet_[1] & 3;  // 0: all, 1: the current ones, 2: one
@@ -266,8 +241,7 @@ void AtapiCdrom::mechanism_status() {
   reply(8, packet_word(8));
 }
 
-// --- The disc
-// -------------------------------------------------------------------------------------
+// --- The disc -----------------------------------------------------------------------------------
 
 void AtapiCdrom::read_toc() {
   if (!ready()) return;

@@ -49,8 +49,7 @@ void IdeChannel::serialize(StateArchive& archive) {
   }
 }
 
-// --- Ports
-// ----------------------------------------------------------------------------------------
+// --- Ports --------------------------------------------------------------------------------------
 
 u64 IdeChannel::read_command(u64 offset, unsigned size) {
   if (offset == 0) {
@@ -154,8 +153,7 @@ void IdeChannel::interrupt_changed() {
   irq_.set(level);
 }
 
-// --- DMA
-// ------------------------------------------------------------------------------------------
+// --- DMA ----------------------------------------------------------------------------------------
 
 void IdeChannel::write_bus_master(u32 offset, u8 value) {
   if (bus_master_.write(offset, value)) run_dma();

@@ -21,8 +21,7 @@ void IdeDrive::TaskFile::serialize(StateArchive& archive) {
   archive.field("lba high", lba_high);
 }
 
-// --- The command block
-// ----------------------------------------------------------------------------
+// --- The command block --------------------------------------------------------------------------
 
 void IdeDrive::set_interrupt(bool raised) {
   if (interrupt_ == raised) return;
@@ -139,8 +138,7 @@ void IdeDrive::move_window(std::size_t bytes) {
   window_done();
 }
 
-// --- Steps of a command
-// ---------------------------------------------------------------------------
+// --- Steps of a command -------------------------------------------------------------------------
 
 void IdeDrive::on_timer() {
   switch (phase_) {
@@ -212,8 +210,7 @@ void IdeDrive::dma_from_memory(std::size_t begin, std::size_t end) {
   if (cable_ != nullptr) cable_->dma_requested();
 }
 
-// --- The backend
-// ----------------------------------------------------------------------------------
+// --- The backend --------------------------------------------------------------------------------
 
 void IdeDrive::read_backend(u64 offset, std::size_t length) {
   start_request(Request::Read, offset, length);
@@ -289,8 +286,7 @@ void IdeDrive::request_done(u64 token, BlockStatus status) {
   }
 }
 
-// --- Resets
-// ---------------------------------------------------------------------------------------
+// --- Resets -------------------------------------------------------------------------------------
 
 void IdeDrive::begin_soft_reset() {
   timer_.cancel();
@@ -341,8 +337,7 @@ void IdeDrive::finish_restart() {
   interrupt_after_restart_ = false;
 }
 
-// --- Snapshots
-// ------------------------------------------------------------------------------------
+// --- Snapshots ----------------------------------------------------------------------------------
 
 void IdeDrive::serialize(StateArchive& archive) {
   if (archive.restoring() && issued_) {

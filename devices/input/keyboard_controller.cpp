@@ -231,25 +231,46 @@ void KeyboardController::write_command(u64 /*offset*/, u64 value, unsigned /*siz
     if ((command & kOutputReset) == 0) machine_.request_reset();
     return;
   }
+  if (!query(command)) control(command);
+}
+
+/// The commands that answer with a byte. False: it is none of them.
+bool KeyboardController::query(u8 command) {
   switch (command) {
     case 0xA4:  // is a password loaded? None: this controller has no security feature
       answer(0xF1);
-      break;
+      return true;
+    case 0xA9:  // mouse line test
+    case 0xAB:  // keyboard line test
+      answer(0x00);
+      return true;
+    case 0xAA:  // self test
+      status_ |= kStatusSystem;
+      command_byte() |= kCommandSystem;
+      answer(0x55);
+      return true;
+    case 0xC0:
+      answer(kInputPort);
+      return true;
+    case 0xD0:
+      answer(output_port());
+      return true;
+    case 0xE0:  // test inputs: keyboard and mouse clock
+      answer(static_cast<u8>((keyboard_enabled() ? 1 : 0) | (mouse_enabled() ? 2 : 0)));
+      return true;
+    default:
+      return false;
+  }
+}
+
+void KeyboardController::control(u8 command) {
+  switch (command) {
     case 0xA7:
       command_byte() |= kCommandMouseOff;
       break;
     case 0xA8:
       command_byte() &= static_cast<u8>(~kCommandMouseOff);
       schedule();
-      break;
-    case 0xA9:  // mouse line test
-    case 0xAB:  // keyboard line test
-      answer(0x00);
-      break;
-    case 0xAA:  // self test
-      status_ |= kStatusSystem;
-      command_byte() |= kCommandSystem;
-      answer(0x55);
       break;
     case 0xAD:
       command_byte() |= kCommandKeyboardOff;
@@ -258,17 +279,11 @@ void KeyboardController::write_command(u64 /*offset*/, u64 value, unsigned /*siz
       command_byte() &= static_cast<u8>(~kCommandKeyboardOff);
       schedule();
       break;
-    case 0xC0:
-      answer(kInputPort);
-      break;
     case 0xC1:
       poll_ = Poll::Low;
       break;
     case 0xC2:
       poll_ = Poll::High;
-      break;
-    case 0xD0:
-      answer(output_port());
       break;
     case 0xD1:
     case 0xD2:
@@ -281,11 +296,8 @@ void KeyboardController::write_command(u64 /*offset*/, u64 value, unsigned /*siz
       a20_pin_ = command == 0xDF;
       a20_.set_keyboard_controller(a20_pin_);
       break;
-    case 0xE0:  // test inputs: keyboard and mouse clock
-      answer(static_cast<u8>((keyboard_enabled() ? 1 : 0) | (mouse_enabled() ? 2 : 0)));
-      break;
     default:
-      break;
+      break;  // no command of this controller
   }
 }
 

@@ -45,6 +45,8 @@ class KeyboardController final : public Device, public Ps2Host {
   void write_data(u64 offset, u64 value, unsigned size);
   u64 read_status(u64 offset, unsigned size);
   void write_command(u64 offset, u64 value, unsigned size);
+  bool query(u8 command);
+  void control(u8 command);
   void send_to_keyboard(u8 byte);
   void send_to_mouse(u8 byte);
   void answer(u8 byte, Source source = Source::Keyboard);

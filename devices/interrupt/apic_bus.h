@@ -1,5 +1,5 @@
-// The bus on which I/O APICs and local APICs send each other interrupt messages. It exists so that a
-// local APIC never knows how many others there are: destination matching and lowest-priority
+// The bus on which I/O APICs and local APICs send each other interrupt messages. It exists so that
+// a local APIC never knows how many others there are: destination matching and lowest-priority
 // arbitration are the bus's, and a second processor is one more `attach`. SDM 3A §10.6.2.
 #pragma once
 

@@ -15,7 +15,9 @@ constexpr u64 kLevel = 1U << 15;
 constexpr u64 kMasked = 1U << 16;
 constexpr u64 kWritable = 0xFF00'0000'0001'AFFF;
 
-DeliveryMode delivery_of(u64 entry) { return static_cast<DeliveryMode>((entry >> 8) & 7); }
+DeliveryMode delivery_of(u64 entry) {
+  return static_cast<DeliveryMode>((entry >> 8) & 7);
+}
 
 /// SMI, NMI, INIT and ExtINT are edge-triggered whatever the trigger bit says. 82093AA §3.2.4.
 bool is_level(u64 entry) {
@@ -50,20 +52,28 @@ void IoApic::serialize(StateArchive& archive) {
 
 u64 IoApic::io_read(u64 offset, unsigned) {
   switch (offset) {
-    case kSelect: return select_;
-    case kWindow: return read_indexed();
-    default: return 0;
+    case kSelect:
+      return select_;
+    case kWindow:
+      return read_indexed();
+    default:
+      return 0;
   }
 }
 
 void IoApic::io_write(u64 offset, u64 value, unsigned) {
   switch (offset) {
-    case kSelect: select_ = static_cast<u8>(value); break;
-    case kWindow: write_indexed(static_cast<u32>(value)); break;
+    case kSelect:
+      select_ = static_cast<u8>(value);
+      break;
+    case kWindow:
+      write_indexed(static_cast<u32>(value));
+      break;
     case kEoi:
       if (version_ == Version::WithEoiRegister) end_of_interrupt(static_cast<u8>(value));
       break;
-    default: break;
+    default:
+      break;
   }
 }
 
@@ -74,9 +84,12 @@ u32 IoApic::read_indexed() const {
   }
   switch (select_) {
     case kId:
-    case kArbitration: return static_cast<u32>(id_) << 24;
-    case kVersion: return ((kPinCount - 1) << 16) | static_cast<u32>(version_);
-    default: return 0;
+    case kArbitration:
+      return static_cast<u32>(id_) << 24;
+    case kVersion:
+      return ((kPinCount - 1) << 16) | static_cast<u32>(version_);
+    default:
+      return 0;
   }
 }
 
@@ -94,7 +107,8 @@ void IoApic::write_indexed(u32 value) {
 void IoApic::write_entry(unsigned pin, u64 value) {
   const bool was_active = pin_active(pin);
   u64& entry = entries_[pin];
-  // Remote IRR belongs to a level-triggered interrupt: programming the pin as edge-triggered clears it.
+  // Remote IRR belongs to a level-triggered interrupt: programming the pin as edge-triggered clears
+  // it.
   const u64 in_flight = (value & kLevel) != 0 ? entry & kRemoteIrr : 0;
   entry = (value & kWritable) | in_flight;
   update_external(pin);
@@ -135,9 +149,12 @@ bool IoApic::send(unsigned pin) {
   message.vector = static_cast<u8>(entry);
   switch (message.delivery) {
     case DeliveryMode::RemoteRead:
-    case DeliveryMode::StartUp: return false;  // reserved here
-    case DeliveryMode::ExtInt: return true;    // update_external() has sent it
-    default: return bus_.deliver(message);
+    case DeliveryMode::StartUp:
+      return false;  // reserved here
+    case DeliveryMode::ExtInt:
+      return true;  // update_external() has sent it
+    default:
+      return bus_.deliver(message);
   }
 }
 
@@ -152,16 +169,16 @@ void IoApic::service_level(unsigned pin) {
 /// ExtINT makes the pin an extension of the 8259's INTR wire: the local APIC must know its level.
 void IoApic::update_external(unsigned pin) {
   const u64 entry = entries_[pin];
-  const bool wanted = delivery_of(entry) == DeliveryMode::ExtInt && (entry & kMasked) == 0 &&
-                      pin_active(pin);
+  const bool wanted =
+      delivery_of(entry) == DeliveryMode::ExtInt && (entry & kMasked) == 0 && pin_active(pin);
   const u32 bit = 1U << pin;
   if (wanted == ((external_sent_ & bit) != 0)) return;
   external_sent_ ^= bit;
   ApicMessage message;
   // The end is told to all: the entry may name another destination than when it began.
   message.destination = wanted ? static_cast<u8>(entry >> 56) : kApicBroadcast;
-  message.destination_mode = wanted && (entry & kLogical) != 0 ? DestinationMode::Logical
-                                                               : DestinationMode::Physical;
+  message.destination_mode =
+      wanted && (entry & kLogical) != 0 ? DestinationMode::Logical : DestinationMode::Physical;
   message.delivery = DeliveryMode::ExtInt;
   message.asserted = wanted;
   bus_.deliver(message);

@@ -1,7 +1,7 @@
 // The 82093AA I/O APIC: 24 interrupt pins, each with its own vector, trigger mode and destination,
-// sent as messages to local APICs. Guests that use it leave the 8259 pair, its shared priorities and
-// its fifteen lines behind. Intel 82093AA data sheet (May 1996), and for version 20h the EOI register
-// that later chip sets added at offset 40h.
+// sent as messages to local APICs. Guests that use it leave the 8259 pair, its shared priorities
+// and its fifteen lines behind. Intel 82093AA data sheet (May 1996), and for version 20h the EOI
+// register that later chip sets added at offset 40h.
 #pragma once
 
 #include <array>
@@ -21,8 +21,8 @@ class IoApic final : public Device, public IrqSink, public ApicSender, public Io
     I82093aa = 0x11,
     WithEoiRegister = 0x20,
   };
-  /// `active_low_pins`: pins whose wire is low when its IrqLine is asserted (PCI INTx#); a guest must
-  /// then program them as active low.
+  /// `active_low_pins`: pins whose wire is low when its IrqLine is asserted (PCI INTx#); a guest
+  /// must then program them as active low.
   IoApic(ApicBus& bus, Version version, u32 active_low_pins = 0);
 
   std::string_view name() const override { return "io-apic"; }

@@ -1,9 +1,12 @@
 #include "devices/interrupt/local_apic.h"
 
 #include <algorithm>
-#include <bit>
+
+#include "devices/interrupt/local_apic_bits.h"
 
 namespace ringshift::devices {
+
+using namespace local_apic;
 
 namespace {
 
@@ -36,11 +39,7 @@ enum Offset : unsigned {
 // Version 14h, six LVT entries, no EOI-broadcast suppression. SDM 3A §10.4.8.
 constexpr u32 kVersionValue = 0x00050014;
 
-// LVT bits. SDM 3A figure 10-8.
-constexpr u32 kLvtMasked = 1U << 16;
-constexpr u32 kLvtLevel = 1U << 15;
-constexpr u32 kLvtRemoteIrr = 1U << 14;
-constexpr u32 kLvtActiveLow = 1U << 13;
+// Which LVT bits software may write. SDM 3A figure 10-8.
 constexpr std::array<u32, 6> kLvtWritable = {
     0x000700FF,  // timer: vector, mask, mode
     0x000107FF,  // thermal sensor: vector, delivery mode, mask
@@ -50,32 +49,7 @@ constexpr std::array<u32, 6> kLvtWritable = {
     0x000100FF,  // error: vector, mask
 };
 
-// ESR bits. SDM 3A figure 10-9.
-constexpr u32 kSendIllegalVector = 1U << 5;
-constexpr u32 kReceiveIllegalVector = 1U << 6;
-constexpr u32 kIllegalRegister = 1U << 7;
-
 constexpr u32 kIcrLowWritable = 0x000CCFFF;
-constexpr u32 kIcrDestinationLogical = 1U << 11;
-constexpr u32 kIcrAssert = 1U << 14;
-constexpr u32 kIcrLevel = 1U << 15;
-
-using VectorSet = std::array<u32, 8>;
-
-bool contains(const VectorSet& set, u8 vector) { return (set[vector / 32] >> (vector % 32)) & 1; }
-void insert(VectorSet& set, u8 vector) { set[vector / 32] |= 1U << (vector % 32); }
-void erase(VectorSet& set, u8 vector) { set[vector / 32] &= ~(1U << (vector % 32)); }
-
-std::optional<u8> highest(const VectorSet& set) {
-  for (unsigned word = 8; word-- > 0;) {
-    if (set[word] != 0) {
-      return static_cast<u8>(word * 32 + 31 - static_cast<unsigned>(std::countl_zero(set[word])));
-    }
-  }
-  return std::nullopt;
-}
-
-DeliveryMode delivery_of(u32 entry) { return static_cast<DeliveryMode>((entry >> 8) & 7); }
 
 }  // namespace
 
@@ -85,7 +59,9 @@ LocalApic::LocalApic(Wiring wiring, Identity identity)
   reset(ResetKind::PowerOn);
 }
 
-LocalApic::~LocalApic() { unmap_page(); }
+LocalApic::~LocalApic() {
+  unmap_page();
+}
 
 void LocalApic::reset(ResetKind) {
   base_ = kDefaultBase | kBaseEnable | (identity_.bootstrap ? kBaseBootstrap : 0);
@@ -141,7 +117,7 @@ void LocalApic::serialize(StateArchive& archive) {
   }
 }
 
-// --- The register page's place and the MSRs -------------------------------------------------------
+// --- The register page's place and the MSRs ------------------------------------------------------
 
 void LocalApic::map_page() {
   unmap_page();
@@ -160,9 +136,14 @@ void LocalApic::unmap_page() {
 
 bool LocalApic::read_msr(u32 index, u64& value) {
   switch (index) {
-    case kApicBaseMsr: value = base_; return true;
-    case kTscDeadlineMsr: value = timer_mode() == TimerMode::TscDeadline ? tsc_deadline_ : 0; return true;
-    default: return false;
+    case kApicBaseMsr:
+      value = base_;
+      return true;
+    case kTscDeadlineMsr:
+      value = timer_mode() == TimerMode::TscDeadline ? tsc_deadline_ : 0;
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -183,7 +164,7 @@ bool LocalApic::write_msr(u32 index, u64 value) {
   return true;
 }
 
-// --- Registers ------------------------------------------------------------------------------------
+// --- Registers -----------------------------------------------------------------------------------
 
 u64 LocalApic::read_register(u64 offset, unsigned) {
   return (offset & 0xF) == 0 ? read_aligned(static_cast<unsigned>(offset)) : 0;
@@ -196,27 +177,45 @@ void LocalApic::write_register(u64 offset, u64 value, unsigned) {
 u32 LocalApic::read_aligned(unsigned offset) {
   if (offset >= kIsr && offset < kIrrEnd) {
     const VectorSet& set = offset < kTmr ? isr_ : offset < kIrr ? tmr_ : irr_;
-    return set[(offset >> 4) & 7];
+    return set.word(offset >> 4);
   }
   if (offset >= kLvtTimer && offset < kLvtEnd) return lvt_[(offset - kLvtTimer) >> 4];
   switch (offset) {
-    case kId: return id_;
-    case kVersion: return kVersionValue;
-    case kTpr: return tpr_;
-    case kApr: return arbitration_priority();
-    case kPpr: return processor_priority();
-    case kEoi: return 0;  // write-only
-    case kRemoteRead: return 0;
-    case kLdr: return ldr_;
-    case kDfr: return dfr_;
-    case kSvr: return svr_;
-    case kEsr: return esr_;
-    case kIcrLow: return icr_low_;
-    case kIcrHigh: return icr_high_;
-    case kInitialCount: return initial_count_;
-    case kCurrentCount: return current_count();
-    case kDivide: return divide_;
-    default: set_error(kIllegalRegister); return 0;
+    case kId:
+      return id_;
+    case kVersion:
+      return kVersionValue;
+    case kTpr:
+      return tpr_;
+    case kApr:
+      return arbitration_priority();
+    case kPpr:
+      return processor_priority();
+    case kEoi:
+      return 0;  // write-only
+    case kRemoteRead:
+      return 0;
+    case kLdr:
+      return ldr_;
+    case kDfr:
+      return dfr_;
+    case kSvr:
+      return svr_;
+    case kEsr:
+      return esr_;
+    case kIcrLow:
+      return icr_low_;
+    case kIcrHigh:
+      return icr_high_;
+    case kInitialCount:
+      return initial_count_;
+    case kCurrentCount:
+      return current_count();
+    case kDivide:
+      return divide_;
+    default:
+      set_error(kIllegalRegister);
+      return 0;
   }
 }
 
@@ -227,13 +226,30 @@ void LocalApic::write_aligned(unsigned offset, u32 value) {
   }
   if (offset >= kIsr && offset < kIrrEnd) return;  // read-only
   switch (offset) {
-    case kId: id_ = value & 0xFF000000; break;
-    case kVersion: case kApr: case kPpr: case kRemoteRead: case kCurrentCount: break;  // read-only
-    case kTpr: set_task_priority(static_cast<u8>(value)); break;
-    case kEoi: end_of_interrupt(); break;
-    case kLdr: ldr_ = value & 0xFF000000; break;
-    case kDfr: dfr_ = value | 0x0FFFFFFF; break;
-    case kSvr: write_svr(value); break;
+    case kId:
+      id_ = value & 0xFF000000;
+      break;
+    case kVersion:
+    case kApr:
+    case kPpr:
+    case kRemoteRead:
+    case kCurrentCount:
+      break;  // read-only
+    case kTpr:
+      set_task_priority(static_cast<u8>(value));
+      break;
+    case kEoi:
+      end_of_interrupt();
+      break;
+    case kLdr:
+      ldr_ = value & 0xFF000000;
+      break;
+    case kDfr:
+      dfr_ = value | 0x0FFFFFFF;
+      break;
+    case kSvr:
+      write_svr(value);
+      break;
     case kEsr:
       esr_ = logged_errors_;
       logged_errors_ = 0;
@@ -242,10 +258,18 @@ void LocalApic::write_aligned(unsigned offset, u32 value) {
       icr_low_ = value & kIcrLowWritable;
       send_interprocessor_interrupt();
       break;
-    case kIcrHigh: icr_high_ = value & 0xFF000000; break;
-    case kInitialCount: write_initial_count(value); break;
-    case kDivide: write_divide(value); break;
-    default: set_error(kIllegalRegister); break;
+    case kIcrHigh:
+      icr_high_ = value & 0xFF000000;
+      break;
+    case kInitialCount:
+      write_initial_count(value);
+      break;
+    case kDivide:
+      write_divide(value);
+      break;
+    default:
+      set_error(kIllegalRegister);
+      break;
   }
 }
 
@@ -280,25 +304,25 @@ void LocalApic::write_lvt(unsigned index, u32 value) {
   if (is_lint) lint_changed(index - kLvtLint0, was_active);
 }
 
-// --- Priorities -----------------------------------------------------------------------------------
+// --- Priorities ----------------------------------------------------------------------------------
 
 // SDM 3A §10.8.3.1.
 u8 LocalApic::processor_priority() const {
-  const u8 in_service = highest(isr_).value_or(0);
+  const u8 in_service = isr_.highest().value_or(0);
   return (tpr_ >> 4) >= (in_service >> 4) ? tpr_ : static_cast<u8>(in_service & 0xF0);
 }
 
 // SDM 3A §10.6.2.4.
 u8 LocalApic::arbitration_priority() const {
   const unsigned task = tpr_ >> 4;
-  const unsigned in_service = highest(isr_).value_or(0) >> 4;
-  const unsigned requested = highest(irr_).value_or(0) >> 4;
+  const unsigned in_service = isr_.highest().value_or(0) >> 4;
+  const unsigned requested = irr_.highest().value_or(0) >> 4;
   if (task >= requested && task > in_service) return tpr_;
   return static_cast<u8>(std::max({task, in_service, requested}) << 4);
 }
 
 std::optional<u8> LocalApic::deliverable() const {
-  const std::optional<u8> vector = highest(irr_);
+  const std::optional<u8> vector = irr_.highest();
   if (!vector || (*vector >> 4) <= (processor_priority() >> 4)) return std::nullopt;
   return vector;
 }
@@ -320,8 +344,8 @@ void LocalApic::update_interrupt() {
 
 u8 LocalApic::acknowledge() {
   if (const std::optional<u8> vector = enabled() ? deliverable() : std::nullopt) {
-    erase(irr_, *vector);
-    insert(isr_, *vector);
+    irr_.erase(*vector);
+    isr_.insert(*vector);
     update_interrupt();
     return *vector;
   }
@@ -336,176 +360,16 @@ u8 LocalApic::acknowledge() {
 
 // SDM 3A §10.8.5.
 void LocalApic::end_of_interrupt() {
-  const std::optional<u8> vector = highest(isr_);
+  const std::optional<u8> vector = isr_.highest();
   if (!vector) return;
-  erase(isr_, *vector);
-  if (contains(tmr_, *vector)) {
+  isr_.erase(*vector);
+  if (tmr_.contains(*vector)) {
     u32& lint0 = lvt_[kLvtLint0];
     if ((lint0 & kLvtRemoteIrr) != 0 && static_cast<u8>(lint0) == *vector) lint0 &= ~kLvtRemoteIrr;
     service_level_lint0();
     wiring_.bus.broadcast_end_of_interrupt(*vector);
   }
   update_interrupt();
-}
-
-// --- Arrivals -------------------------------------------------------------------------------------
-
-void LocalApic::request(u8 vector, TriggerMode trigger) {
-  if (vector < kLowestApicVector) {
-    set_error(kReceiveIllegalVector);
-    return;
-  }
-  insert(irr_, vector);
-  if (trigger == TriggerMode::Level) {
-    insert(tmr_, vector);
-  } else {
-    erase(tmr_, vector);
-  }
-  update_interrupt();
-}
-
-void LocalApic::set_error(u32 bit) {
-  const bool news = (logged_errors_ & bit) == 0;
-  logged_errors_ |= bit;
-  // The error interrupt's own illegal vector is logged but can't ask for itself again.
-  const bool own_vector_illegal = static_cast<u8>(lvt_[kError]) < kLowestApicVector;
-  if (!news || (lvt_[kError] & kLvtMasked) != 0) return;
-  if (own_vector_illegal) {
-    logged_errors_ |= kReceiveIllegalVector;
-  } else {
-    request(static_cast<u8>(lvt_[kError]), TriggerMode::Edge);
-  }
-}
-
-void LocalApic::pulse_nmi() {
-  nmi_.raise();
-  nmi_.lower();
-}
-
-void LocalApic::initialize() {
-  reset_registers();
-  wiring_.processor.init();
-}
-
-/// An event at a local source whose LVT entry isn't masked.
-void LocalApic::fire_lvt(unsigned index) {
-  const u32 entry = lvt_[index];
-  if ((entry & kLvtMasked) != 0) return;
-  // The timer and error entries have no delivery mode: their bits 10:8 read zero, which is Fixed.
-  switch (delivery_of(entry)) {
-    case DeliveryMode::Fixed: request(static_cast<u8>(entry), TriggerMode::Edge); break;
-    case DeliveryMode::Smi: wiring_.processor.smi(); break;
-    case DeliveryMode::Nmi: pulse_nmi(); break;
-    case DeliveryMode::Init: initialize(); break;
-    case DeliveryMode::ExtInt:      // a level, not an event: see external_pending()
-    case DeliveryMode::LowestPriority:
-    case DeliveryMode::RemoteRead:
-    case DeliveryMode::StartUp: break;  // reserved in an LVT
-  }
-}
-
-bool LocalApic::lint_active(unsigned pin) const {
-  const bool active_low = (lvt_[kLvtLint0 + pin] & kLvtActiveLow) != 0;
-  return lint_level_[pin] != active_low;
-}
-
-void LocalApic::set_irq(unsigned number, bool level) {
-  if (number > kLint1) return;
-  const bool was_active = lint_active(number);
-  const bool rising = level && !lint_level_[number];
-  lint_level_[number] = level;
-  if (!enabled()) {
-    if (number == kLint1 && rising) pulse_nmi();
-    update_interrupt();
-    return;
-  }
-  lint_changed(number, was_active);
-}
-
-void LocalApic::lint_changed(unsigned pin, bool was_active) {
-  const u32 entry = lvt_[kLvtLint0 + pin];
-  // Level sensitivity is a matter of LINT0 and of fixed interrupts only. SDM 3A §10.5.1.
-  const bool level_triggered = pin == kLint0 && (entry & kLvtLevel) != 0 &&
-                               delivery_of(entry) == DeliveryMode::Fixed;
-  if (level_triggered) {
-    service_level_lint0();
-  } else if (lint_active(pin) && !was_active) {
-    fire_lvt(kLvtLint0 + pin);
-  }
-  update_interrupt();
-}
-
-void LocalApic::service_level_lint0() {
-  u32& entry = lvt_[kLvtLint0];
-  const bool wanted = (entry & kLvtLevel) != 0 && (entry & (kLvtMasked | kLvtRemoteIrr)) == 0 &&
-                      delivery_of(entry) == DeliveryMode::Fixed && lint_active(kLint0);
-  if (!wanted) return;
-  if (static_cast<u8>(entry) >= kLowestApicVector) entry |= kLvtRemoteIrr;
-  request(static_cast<u8>(entry), TriggerMode::Level);
-}
-
-// --- Messages -------------------------------------------------------------------------------------
-
-// SDM 3A §10.6.2.1 and §10.6.2.2.
-bool LocalApic::is_destination(u8 destination, DestinationMode mode) const {
-  if (!enabled()) return false;
-  if (destination == kApicBroadcast) return true;
-  if (mode == DestinationMode::Physical) return destination == (id_ >> 24);
-  const u8 logical = static_cast<u8>(ldr_ >> 24);
-  if ((dfr_ >> 28) == 0xF) return (destination & logical) != 0;
-  return (destination >> 4) == (logical >> 4) && (destination & logical & 0xF) != 0;
-}
-
-void LocalApic::accept(const ApicMessage& message) {
-  switch (message.delivery) {
-    case DeliveryMode::Fixed:
-    case DeliveryMode::LowestPriority: request(message.vector, message.trigger); break;
-    case DeliveryMode::Smi: wiring_.processor.smi(); break;
-    case DeliveryMode::Nmi: pulse_nmi(); break;
-    case DeliveryMode::Init: initialize(); break;
-    case DeliveryMode::StartUp: wiring_.processor.start_up(message.vector); break;
-    case DeliveryMode::ExtInt:
-      external_message_ = message.asserted;
-      update_interrupt();
-      break;
-    case DeliveryMode::RemoteRead: break;
-  }
-}
-
-// SDM 3A §10.6.1, with the combinations that table 10-4 calls valid.
-void LocalApic::send_interprocessor_interrupt() {
-  enum Shorthand : u32 { kNone = 0, kSelf = 1, kAllIncludingSelf = 2, kAllExcludingSelf = 3 };
-  ApicMessage message;
-  message.delivery = delivery_of(icr_low_);
-  message.vector = static_cast<u8>(icr_low_);
-  message.destination = static_cast<u8>(icr_high_ >> 24);
-  message.destination_mode = (icr_low_ & kIcrDestinationLogical) != 0 ? DestinationMode::Logical
-                                                                      : DestinationMode::Physical;
-  const u32 shorthand = (icr_low_ >> 18) & 3;
-  const bool fixed = message.delivery == DeliveryMode::Fixed;
-  if (message.delivery == DeliveryMode::RemoteRead || message.delivery == DeliveryMode::ExtInt) return;
-  if ((fixed || message.delivery == DeliveryMode::LowestPriority) &&
-      message.vector < kLowestApicVector) {
-    set_error(kSendIllegalVector);
-    return;
-  }
-  // INIT level de-assert only synchronizes arbitration IDs, which an xAPIC doesn't have.
-  const bool deassert = (icr_low_ & kIcrLevel) != 0 && (icr_low_ & kIcrAssert) == 0;
-  if (message.delivery == DeliveryMode::Init && deassert) return;
-
-  switch (shorthand) {
-    case kNone: wiring_.bus.deliver(message); break;
-    case kSelf:
-      if (fixed && software_enabled()) accept(message);
-      break;
-    case kAllIncludingSelf:
-      if (!fixed) break;
-      message.destination = kApicBroadcast;
-      message.destination_mode = DestinationMode::Physical;
-      wiring_.bus.deliver(message);
-      break;
-    case kAllExcludingSelf: wiring_.bus.deliver_to_others(message, *this); break;
-  }
 }
 
 }  // namespace ringshift::devices

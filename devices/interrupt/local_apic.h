@@ -5,13 +5,13 @@
 #pragma once
 
 #include <array>
-#include <bitset>
 #include <optional>
 
 #include "cpu/io_handler.h"
 #include "devices/clock.h"
 #include "devices/device.h"
 #include "devices/interrupt/apic_bus.h"
+#include "devices/interrupt/vector_set.h"
 #include "devices/irq.h"
 #include "mmu/memory_map.h"
 
@@ -38,7 +38,8 @@ class InterruptAcknowledge {
 class ApicProcessor {
  public:
   virtual ~ApicProcessor() = default;
-  /// INIT: the processor resets to wait for SIPI or, on the bootstrap processor, to its reset vector.
+  /// INIT: the processor resets to wait for SIPI or, on the bootstrap processor, to its reset
+  /// vector.
   virtual void init() = 0;
   /// Start-up IPI: begin at `vector` << 12 in real mode if waiting for it. SDM 3A §8.4.
   virtual void start_up(u8 vector) = 0;
@@ -106,8 +107,15 @@ class LocalApic final : public Device, public IrqSink, public ApicReceiver {
   IoHandler& registers() { return registers_; }
 
  private:
-  using VectorSet = std::array<u32, 8>;
-  enum LvtIndex : unsigned { kTimer, kThermal, kPerformance, kLvtLint0, kLvtLint1, kError, kLvtCount };
+  enum LvtIndex : unsigned {
+    kTimer,
+    kThermal,
+    kPerformance,
+    kLvtLint0,
+    kLvtLint1,
+    kError,
+    kLvtCount
+  };
   static constexpr u64 kBaseBootstrap = u64{1} << 8;
   static constexpr u64 kBaseEnable = u64{1} << 11;
 
@@ -152,7 +160,8 @@ class LocalApic final : public Device, public IrqSink, public ApicReceiver {
 
   Wiring wiring_;
   Identity identity_;
-  MemberIoHandler<LocalApic, &LocalApic::read_register, &LocalApic::write_register> registers_{*this};
+  MemberIoHandler<LocalApic, &LocalApic::read_register, &LocalApic::write_register> registers_{
+      *this};
   IrqLine interrupt_;
   IrqLine nmi_;
   std::optional<u64> mapped_at_;
@@ -163,9 +172,9 @@ class LocalApic final : public Device, public IrqSink, public ApicReceiver {
   u32 ldr_ = 0;
   u32 dfr_ = 0;
   u32 svr_ = 0;
-  VectorSet isr_{};
-  VectorSet tmr_{};
-  VectorSet irr_{};
+  VectorSet isr_;
+  VectorSet tmr_;
+  VectorSet irr_;
   u32 esr_ = 0;            // what a read shows
   u32 logged_errors_ = 0;  // what the next write to ESR moves there
   u32 icr_low_ = 0;
@@ -176,7 +185,7 @@ class LocalApic final : public Device, public IrqSink, public ApicReceiver {
 
   u32 initial_count_ = 0;
   u32 divide_ = 0;
-  u32 count_at_start_ = 0;         // the count at `count_start_`, from which all others follow
+  u32 count_at_start_ = 0;  // the count at `count_start_`, from which all others follow
   Nanoseconds count_start_ = 0;
   u64 tsc_deadline_ = 0;
   Timer timer_;

@@ -1,15 +1,16 @@
-// The local APIC's timer (SDM 3A §10.5.4). The count is never stepped: it follows from the guest time
-// since the last moment at which it was known, and an event is armed only for an interrupt that the
-// guest has asked for.
+// The local APIC's timer (SDM 3A §10.5.4). The count is never stepped: it follows from the guest
+// time since the last moment at which it was known, and an event is armed only for an interrupt
+// that the guest has asked for.
 #include <algorithm>
 
 #include "devices/interrupt/local_apic.h"
+#include "devices/interrupt/local_apic_bits.h"
 
 namespace ringshift::devices {
 
-namespace {
+using namespace local_apic;
 
-constexpr u32 kLvtMasked = 1U << 16;
+namespace {
 
 // A period shorter than this would let a guest spend the monitor's whole time on timer events. The
 // ticks between are merged into one interrupt, as they are in IRR when a processor is too slow.
@@ -106,7 +107,9 @@ void LocalApic::timer_expired() {
       }
       tsc_deadline_ = 0;
       break;
-    case TimerMode::OneShot: count_at_start_ = 0; break;
+    case TimerMode::OneShot:
+      count_at_start_ = 0;
+      break;
     case TimerMode::Periodic: {
       const Nanoseconds now = wiring_.clock.now();
       const u64 counts = (now - count_start_) / nanoseconds_per_count();

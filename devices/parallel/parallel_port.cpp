@@ -58,10 +58,14 @@ void ParallelPort::serialize(StateArchive& archive) {
 u64 ParallelPort::io_read(u64 offset, unsigned) {
   switch (offset) {
     // Turned around, the port reads its pins, which nobody drives.
-    case 0: return (control_ & kDirectionInput) != 0 ? 0xFF : data_;
-    case 1: return read_status();
-    case 2: return control_ | 0xC0;
-    default: return 0xFF;
+    case 0:
+      return (control_ & kDirectionInput) != 0 ? 0xFF : data_;
+    case 1:
+      return read_status();
+    case 2:
+      return control_ | 0xC0;
+    default:
+      return 0xFF;
   }
 }
 
@@ -89,8 +93,8 @@ void ParallelPort::write_control(u8 value) {
     interrupt_pending_ = false;
     interrupt_.lower();
   }
-  // A printer that is being reset, is busy or isn't selected doesn't hear the strobe. Neither does one
-  // whose data lines the port has let go.
+  // A printer that is being reset, is busy or isn't selected doesn't hear the strobe. Neither does
+  // one whose data lines the port has let go.
   const bool listening = backend_ != nullptr && phase_ == Phase::Idle &&
                          (control_ & kInitialize) != 0 && (control_ & kSelectIn) != 0 &&
                          (control_ & kDirectionInput) == 0;

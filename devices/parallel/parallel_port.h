@@ -1,6 +1,6 @@
 // A PC parallel port with a printer that is always ready (IBM PC/AT Technical Reference, "Serial/
-// Parallel Adapter"; IEEE 1284 compatibility mode): a guest's print-out becomes a stream of bytes on
-// the host. The data direction bit of the PS/2 is there; EPP and ECP are not.
+// Parallel Adapter"; IEEE 1284 compatibility mode): a guest's print-out becomes a stream of bytes
+// on the host. The data direction bit of the PS/2 is there; EPP and ECP are not.
 #pragma once
 
 #include <string>

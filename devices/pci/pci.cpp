@@ -40,8 +40,7 @@ bool touches(u8 offset, unsigned size, unsigned first, unsigned length) {
 
 }  // namespace
 
-// --- PciFunction
-// ----------------------------------------------------------------------------------
+// --- PciFunction --------------------------------------------------------------------------------
 
 PciFunction::PciFunction(const PciIdentity& identity, PciAddressSpaces spaces)
     : identity_(identity), spaces_(spaces) {
@@ -127,8 +126,7 @@ void PciFunction::update_interrupt() {
   interrupt_.set(interrupt_asserted_ && (command() & kCommandInterruptDisable) == 0);
 }
 
-// --- Base address registers
-// -----------------------------------------------------------------------
+// --- Base address registers ---------------------------------------------------------------------
 
 PciFunction::Bar& PciFunction::declare_bar(unsigned index, BarKind kind, u64 size,
                                            std::string_view name) {
@@ -271,8 +269,7 @@ void PciFunction::refresh_mappings() {
   }
 }
 
-// --- PciBus
-// ---------------------------------------------------------------------------------------
+// --- PciBus -------------------------------------------------------------------------------------
 
 void PciBus::attach(unsigned slot, unsigned function, PciFunction& device) {
   if (slot >= 32 || function >= 8 || functions_[slot * 8 + function] != nullptr) std::abort();

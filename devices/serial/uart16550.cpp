@@ -55,7 +55,8 @@ Uart16550::Uart16550(EventClock& clock, std::string name, CharacterBackend* back
   reset(ResetKind::PowerOn);
 }
 
-// PC16550D table III. Divisor and scratch register keep what they have; at power-on that is zero here.
+// PC16550D table III. Divisor and scratch register keep what they have; at power-on that is zero
+// here.
 void Uart16550::reset(ResetKind kind) {
   ier_ = fcr_ = lcr_ = mcr_ = lsr_ = 0;
   msr_ = modem_inputs_;
@@ -93,23 +94,33 @@ void Uart16550::serialize(StateArchive& archive) {
     clear_receiver();
   }
   starved_ = true;  // whatever the backend held back, it may offer again
-  interrupt_.restore_level(pending_interrupt() != kIirNone && (mcr_ & kMcrOut2) != 0 && !loopback());
+  interrupt_.restore_level(pending_interrupt() != kIirNone && (mcr_ & kMcrOut2) != 0 &&
+                           !loopback());
 }
 
-// --- Registers ------------------------------------------------------------------------------------
+// --- Registers -----------------------------------------------------------------------------------
 
 u64 Uart16550::io_read(u64 offset, unsigned) {
   const bool divisor_access = (lcr_ & kLcrDlab) != 0;
   switch (offset) {
-    case kData: return divisor_access ? divisor_ & 0xFF : read_receiver();
-    case kIer: return divisor_access ? divisor_ >> 8 : ier_;
-    case kIirFcr: return read_interrupt_identification();
-    case kLcr: return lcr_;
-    case kMcr: return mcr_;
-    case kLsr: return read_line_status();
-    case kMsr: return read_modem_status();
-    case kScratch: return scratch_;
-    default: return 0xFF;
+    case kData:
+      return divisor_access ? divisor_ & 0xFF : read_receiver();
+    case kIer:
+      return divisor_access ? divisor_ >> 8 : ier_;
+    case kIirFcr:
+      return read_interrupt_identification();
+    case kLcr:
+      return lcr_;
+    case kMcr:
+      return mcr_;
+    case kLsr:
+      return read_line_status();
+    case kMsr:
+      return read_modem_status();
+    case kScratch:
+      return scratch_;
+    default:
+      return 0xFF;
   }
 }
 
@@ -131,11 +142,20 @@ void Uart16550::io_write(u64 offset, u64 value, unsigned) {
         write_interrupt_enable(byte);
       }
       break;
-    case kIirFcr: write_fifo_control(byte); break;
-    case kLcr: write_line_control(byte); break;
-    case kMcr: write_modem_control(byte); break;
-    case kScratch: scratch_ = byte; break;
-    default: break;  // LSR and MSR: writes are for factory tests only
+    case kIirFcr:
+      write_fifo_control(byte);
+      break;
+    case kLcr:
+      write_line_control(byte);
+      break;
+    case kMcr:
+      write_modem_control(byte);
+      break;
+    case kScratch:
+      scratch_ = byte;
+      break;
+    default:
+      break;  // LSR and MSR: writes are for factory tests only
   }
 }
 
@@ -188,11 +208,12 @@ u8 Uart16550::read_modem_status() {
 void Uart16550::write_transmitter(u8 byte) {
   transmitter_interrupt_ = false;
   update_interrupt();
-  const u8 sent = byte & word_mask();
   if (loopback()) {
-    push(sent, 0);
+    push(byte & word_mask(), 0);
   } else if (backend_ != nullptr && (lcr_ & kLcrBreak) == 0) {
-    backend_->transmit(sent);
+    // The far end isn't a wire with a word length of its own: it takes what was meant. Firmware and
+    // small kernels write text to a port that nobody has set up (five bits a word after reset).
+    backend_->transmit(byte);
   }
   // The holding register is empty again: the edge that edge-triggered controllers need.
   transmitter_interrupt_ = true;
@@ -229,7 +250,7 @@ void Uart16550::write_modem_control(u8 value) {
   offer_room();
 }
 
-// --- Receiver -------------------------------------------------------------------------------------
+// --- Receiver ------------------------------------------------------------------------------------
 
 unsigned Uart16550::trigger_level() const {
   static constexpr std::array<u8, 4> kLevels = {1, 4, 8, 14};
@@ -284,7 +305,7 @@ std::size_t Uart16550::receive(std::span<const u8> bytes) {
   std::size_t taken = 0;
   // In loopback the receiver's input is cut off from the line: the sender has to wait.
   if (!loopback()) {
-    while (taken < bytes.size() && count_ < capacity()) push(bytes[taken++] & word_mask(), 0);
+    while (taken < bytes.size() && count_ < capacity()) push(bytes[taken++], 0);
   }
   starved_ = taken < bytes.size();
   return taken;
@@ -300,7 +321,7 @@ void Uart16550::offer_room() {
   backend_->ready_to_receive();
 }
 
-// --- Modem status and interrupts --------------------------------------------------------------------
+// --- Modem status and interrupts -----------------------------------------------------------------
 
 void Uart16550::set_modem_inputs(u8 inputs) {
   modem_inputs_ = inputs & 0xF0;

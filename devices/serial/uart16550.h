@@ -1,6 +1,7 @@
-// The 16550A UART (National Semiconductor PC16550D data sheet) as it sits on a PC's serial card. It is
-// the console of every headless guest, so the interrupt and FIFO rules that drivers probe for are
-// exact; only the transmitter is faster than any line: a byte reaches the host as it is written.
+// The 16550A UART (National Semiconductor PC16550D data sheet) as it sits on a PC's serial card. It
+// is the console of every headless guest, so the interrupt and FIFO rules that drivers probe for
+// are exact; only the transmitter is faster than any line: a byte reaches the host as it is
+// written.
 #pragma once
 
 #include <array>
@@ -41,8 +42,8 @@ class Uart16550 final : public Device, public IoHandler, public CharacterReceive
   u64 io_read(u64 offset, unsigned size) override;
   void io_write(u64 offset, u64 value, unsigned size) override;
 
-  /// Bytes from the line. Takes what fits; the backend hears `ready_to_receive()` when there is room
-  /// again.
+  /// Bytes from the line. Takes what fits; the backend hears `ready_to_receive()` when there is
+  /// room again.
   std::size_t receive(std::span<const u8> bytes) override;
   /// A break condition from the line.
   void receive_break();

@@ -18,9 +18,9 @@ enum Offset : u64 {
 enum TimerOffset : u64 { kTimerConfiguration = 0x00, kComparator = 0x08, kFsbRoute = 0x10 };
 
 // Revision 1, three timers, 64-bit counter, legacy replacement capable, vendor 8086h. §2.3.4.
-constexpr u64 kCapabilitiesValue =
-    (static_cast<u64>(Hpet::kFemtosecondsPerTick) << 32) | (0x8086ULL << 16) | (1 << 15) | (1 << 13) |
-    ((Hpet::kTimerCount - 1) << 8) | 1;
+constexpr u64 kCapabilitiesValue = (static_cast<u64>(Hpet::kFemtosecondsPerTick) << 32) |
+                                   (0x8086ULL << 16) | (1 << 15) | (1 << 13) |
+                                   ((Hpet::kTimerCount - 1) << 8) | 1;
 
 // Tn configuration. §2.3.8.
 constexpr u64 kLevel = 1 << 1;
@@ -31,7 +31,8 @@ constexpr u64 kSize64 = 1 << 5;
 constexpr u64 kValueSet = 1 << 6;
 constexpr u64 k32BitMode = 1 << 8;
 constexpr u64 kRouteMask = 0x1F << 9;
-constexpr u64 kWritable = kLevel | kInterruptEnable | kPeriodic | kValueSet | k32BitMode | kRouteMask;
+constexpr u64 kWritable =
+    kLevel | kInterruptEnable | kPeriodic | kValueSet | k32BitMode | kRouteMask;
 
 // Bounds the work that an absurd period causes; matches between are merged into one.
 constexpr Nanoseconds kShortestPeriod = 10'000;
@@ -90,7 +91,7 @@ void Hpet::serialize(StateArchive& archive) {
   if (on_legacy_) on_legacy_(legacy_replacement());
 }
 
-// --- Registers ------------------------------------------------------------------------------------
+// --- Registers -----------------------------------------------------------------------------------
 
 u64 Hpet::io_read(u64 offset, unsigned size) {
   const u64 value = read_register(offset & ~u64{7});
@@ -113,38 +114,56 @@ void Hpet::io_write(u64 offset, u64 value, unsigned size) {
 
 u64 Hpet::read_register(u64 offset) {
   switch (offset) {
-    case kCapabilities: return kCapabilitiesValue;
-    case kConfiguration: return configuration_;
-    case kStatus: return status_;
-    case kCounter: return counter();
-    default: break;
+    case kCapabilities:
+      return kCapabilitiesValue;
+    case kConfiguration:
+      return configuration_;
+    case kStatus:
+      return status_;
+    case kCounter:
+      return counter();
+    default:
+      break;
   }
   if (offset < kTimers || offset >= kTimers + kTimerCount * kTimerStride) return 0;
   const Comparator& timer = timers_[(offset - kTimers) / kTimerStride];
   switch ((offset - kTimers) % kTimerStride) {
-    case kTimerConfiguration: return timer.configuration;
-    case kComparator: return timer.comparator;
-    default: return 0;  // no FSB interrupts
+    case kTimerConfiguration:
+      return timer.configuration;
+    case kComparator:
+      return timer.comparator;
+    default:
+      return 0;  // no FSB interrupts
   }
 }
 
 void Hpet::write_register(u64 offset, u64 value, u64 written) {
   switch (offset) {
-    case kConfiguration: write_configuration(value); return;
-    case kStatus: clear_status(static_cast<u32>(value)); return;
+    case kConfiguration:
+      write_configuration(value);
+      return;
+    case kStatus:
+      clear_status(static_cast<u32>(value));
+      return;
     case kCounter:
       counter_base_ = value;
       counter_start_ = clock_.now();
       arm_all();
       return;
-    default: break;
+    default:
+      break;
   }
   if (offset < kTimers || offset >= kTimers + kTimerCount * kTimerStride) return;
   const unsigned index = static_cast<unsigned>((offset - kTimers) / kTimerStride);
   switch ((offset - kTimers) % kTimerStride) {
-    case kTimerConfiguration: write_timer_configuration(index, value); break;
-    case kComparator: write_comparator(index, value, written); break;
-    default: break;
+    case kTimerConfiguration:
+      write_timer_configuration(index, value);
+      break;
+    case kComparator:
+      write_comparator(index, value, written);
+      break;
+    default:
+      break;
   }
 }
 
@@ -198,8 +217,8 @@ void Hpet::write_timer_configuration(unsigned index, u64 value) {
   arm(index, true);
 }
 
-// In periodic mode the register is the period; VAL_SET lets the next write reach the accumulator too,
-// and clears itself with it. §2.3.9.2.2.
+// In periodic mode the register is the period; VAL_SET lets the next write reach the accumulator
+// too, and clears itself with it. §2.3.9.2.2.
 void Hpet::write_comparator(unsigned index, u64 value, u64 written) {
   Comparator& timer = timers_[index];
   const u64 mask = counter_mask(timer);
@@ -212,7 +231,7 @@ void Hpet::write_comparator(unsigned index, u64 value, u64 written) {
   arm(index);
 }
 
-// --- Counting -------------------------------------------------------------------------------------
+// --- Counting ------------------------------------------------------------------------------------
 
 u64 Hpet::counter() {
   if (!running()) return counter_base_;
@@ -265,7 +284,7 @@ void Hpet::expired(unsigned index) {
   signal(index);
 }
 
-// --- Interrupts -----------------------------------------------------------------------------------
+// --- Interrupts ----------------------------------------------------------------------------------
 
 IrqLine* Hpet::output(unsigned index) {
   if (legacy_replacement() && index == 0) return &legacy_timer_;
@@ -275,7 +294,8 @@ IrqLine* Hpet::output(unsigned index) {
 }
 
 /// A level-triggered line stays up until the status bit is cleared. An edge-triggered one stays up
-/// until the next edge, as the 8254's does, because an 8259 wants to see it at the acknowledge cycle.
+/// until the next edge, as the 8254's does, because an 8259 wants to see it at the acknowledge
+/// cycle.
 void Hpet::signal(unsigned index) {
   IrqLine* line = output(index);
   if (line == nullptr || (timers_[index].configuration & kInterruptEnable) == 0) return;

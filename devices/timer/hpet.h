@@ -1,6 +1,6 @@
 // The high precision event timer block (IA-PC HPET Specification 1.0a): one 64-bit counter that all
-// guests can read cheaply and three comparators. The counter is computed from the machine's clock; an
-// event is armed only for a comparator whose interrupt is enabled.
+// guests can read cheaply and three comparators. The counter is computed from the machine's clock;
+// an event is armed only for a comparator whose interrupt is enabled.
 #pragma once
 
 #include <array>

@@ -13,18 +13,25 @@ struct StandardTiming {
 };
 
 constexpr std::array<StandardTiming, 8> kStandardTimings = {{
-    {1280, 2}, {1600, 1}, {1920, 3}, {1280, 0}, {1280, 1}, {1440, 0}, {1680, 0}, {1152, 1},
+    {1280, 2},
+    {1600, 1},
+    {1920, 3},
+    {1280, 0},
+    {1280, 1},
+    {1440, 0},
+    {1680, 0},
+    {1152, 1},
 }};
 
-// 1024x768 at 60 Hz: VESA DMT ID 10h. 65 MHz; 1344 dots by 806 lines; 320 by 240 mm; both syncs negative.
-constexpr std::array<u8, 18> kPreferredTiming = {
-    0x64, 0x19, 0x00, 0x40, 0x41, 0x00, 0x26, 0x30, 0x18,
-    0x88, 0x36, 0x00, 0x40, 0xF0, 0x10, 0x00, 0x00, 0x18};
+// 1024x768 at 60 Hz: VESA DMT ID 10h. 65 MHz; 1344 dots by 806 lines; 320 by 240 mm; both syncs
+// negative.
+constexpr std::array<u8, 18> kPreferredTiming = {0x64, 0x19, 0x00, 0x40, 0x41, 0x00,
+                                                 0x26, 0x30, 0x18, 0x88, 0x36, 0x00,
+                                                 0x40, 0xF0, 0x10, 0x00, 0x00, 0x18};
 
 // 50-75 Hz, 30-82 kHz, at most 180 MHz; no secondary timing formula.
-constexpr std::array<u8, 18> kRangeLimits = {
-    0x00, 0x00, 0x00, 0xFD, 0x00, 0x32, 0x4B, 0x1E, 0x52,
-    0x12, 0x00, 0x0A, 0x20, 0x20, 0x20, 0x20, 0x20, 0x20};
+constexpr std::array<u8, 18> kRangeLimits = {0x00, 0x00, 0x00, 0xFD, 0x00, 0x32, 0x4B, 0x1E, 0x52,
+                                             0x12, 0x00, 0x0A, 0x20, 0x20, 0x20, 0x20, 0x20, 0x20};
 
 std::array<u8, 18> text_descriptor(u8 tag, std::string_view text) {
   std::array<u8, 18> descriptor{0x00, 0x00, 0x00, tag, 0x00};

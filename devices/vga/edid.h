@@ -1,5 +1,5 @@
-// The monitor's EDID block (VESA E-EDID Standard, release A, structure 1.3): drivers read it to learn
-// which modes the screen takes, and without one they fall back to 640x480.
+// The monitor's EDID block (VESA E-EDID Standard, release A, structure 1.3): drivers read it to
+// learn which modes the screen takes, and without one they fall back to 640x480.
 #pragma once
 
 #include <array>

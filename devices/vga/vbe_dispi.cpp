@@ -36,8 +36,8 @@ void VbeDispi::serialize(StateArchive& archive) {
   archive.field("x_offset", x_offset_);
   archive.field("y_offset", y_offset_);
   if (!archive.restoring()) return;
-  const bool shown = !enabled() || (x_resolution_ != 0 && y_resolution_ != 0 &&
-                                    virtual_width_ >= x_resolution_);
+  const bool shown =
+      !enabled() || (x_resolution_ != 0 && y_resolution_ != 0 && virtual_width_ >= x_resolution_);
   if (!legal_bits(bits_) || x_resolution_ > kMostX || y_resolution_ > kMostY || !shown) {
     archive.refuse("impossible VBE mode in the snapshot");
     reset();
@@ -53,33 +53,48 @@ u64 VbeDispi::memory_for(u64 pixels, u64 lines) const {
   return bytes_per_line(pixels) * lines * (bits_ == 4 ? 4 : 1);
 }
 
-u64 VbeDispi::pitch() const { return bytes_per_line(virtual_width_); }
+u64 VbeDispi::pitch() const {
+  return bytes_per_line(virtual_width_);
+}
 
 u64 VbeDispi::bank_offset() const {
   if (!enabled()) return 0;
   return u64{bank_} << ((enable_ & kBankGranularity32K) != 0 ? 15 : 16);
 }
 
-u64 VbeDispi::start() const { return y_offset_ * pitch() + bytes_per_line(x_offset_); }
+u64 VbeDispi::start() const {
+  return y_offset_ * pitch() + bytes_per_line(x_offset_);
+}
 
 u16 VbeDispi::read(u16 index) const {
   const bool capabilities = (enable_ & kGetCapabilities) != 0;
   switch (index) {
-    case kId: return id_;
-    case kXResolution: return capabilities ? kMostX : x_resolution_;
-    case kYResolution: return capabilities ? kMostY : y_resolution_;
-    case kBitsPerPixel: return capabilities ? kMostBits : bits_;
-    case kEnable: return enable_;
-    case kBank: return bank_;
-    case kVirtualWidth: return virtual_width_;
+    case kId:
+      return id_;
+    case kXResolution:
+      return capabilities ? kMostX : x_resolution_;
+    case kYResolution:
+      return capabilities ? kMostY : y_resolution_;
+    case kBitsPerPixel:
+      return capabilities ? kMostBits : bits_;
+    case kEnable:
+      return enable_;
+    case kBank:
+      return bank_;
+    case kVirtualWidth:
+      return virtual_width_;
     case kVirtualHeight: {
       const u64 line = memory_for(virtual_width_, 1);
       return line == 0 ? 0 : static_cast<u16>(std::min<u64>(video_memory_ / line, 0xFFFF));
     }
-    case kXOffset: return x_offset_;
-    case kYOffset: return y_offset_;
-    case kVideoMemory64K: return static_cast<u16>(video_memory_ >> 16);
-    default: return 0;
+    case kXOffset:
+      return x_offset_;
+    case kYOffset:
+      return y_offset_;
+    case kVideoMemory64K:
+      return static_cast<u16>(video_memory_ >> 16);
+    default:
+      return 0;
   }
 }
 
@@ -99,16 +114,25 @@ void VbeDispi::write(u16 index, u16 value) {
     case kBitsPerPixel:
       if (!enabled()) bits_ = legal_bits(value) ? value : 8;
       break;
-    case kEnable: enable(value); break;
-    case kBank: bank_ = value & 0x3FFF; break;  // bits 15:14 would choose read and write banks apart
+    case kEnable:
+      enable(value);
+      break;
+    case kBank:
+      bank_ = value & 0x3FFF;
+      break;  // bits 15:14 would choose read and write banks apart
     case kVirtualWidth:
       if (value >= x_resolution_ && memory_for(value, y_resolution_) <= video_memory_) {
         virtual_width_ = value;
       }
       break;
-    case kXOffset: x_offset_ = value; break;
-    case kYOffset: y_offset_ = value; break;
-    default: break;  // virtual height follows from the width; memory size is fixed
+    case kXOffset:
+      x_offset_ = value;
+      break;
+    case kYOffset:
+      y_offset_ = value;
+      break;
+    default:
+      break;  // virtual height follows from the width; memory size is fixed
   }
 }
 
@@ -127,7 +151,8 @@ void VbeDispi::enable(u16 value) {
   if (!begins) return;
   virtual_width_ = x_resolution_;
   x_offset_ = y_offset_ = bank_ = 0;
-  if ((value & kNoClearMemory) == 0 && on_clear_) on_clear_(memory_for(x_resolution_, y_resolution_));
+  if ((value & kNoClearMemory) == 0 && on_clear_)
+    on_clear_(memory_for(x_resolution_, y_resolution_));
 }
 
 }  // namespace ringshift::devices

@@ -1,6 +1,7 @@
-// The "VBE dispi" registers that Bochs introduced and every PC emulator's standard VGA has: sixteen-bit
-// registers by which a video BIOS or driver sets linear frame-buffer modes without a CRT controller's
-// timing. The interface's definition is the public vbe_display_api.txt of the Bochs VGA BIOS.
+// The "VBE dispi" registers that Bochs introduced and every PC emulator's standard VGA has:
+// sixteen-bit registers by which a video BIOS or driver sets linear frame-buffer modes without a
+// CRT controller's timing. The interface's definition is the public vbe_display_api.txt of the
+// Bochs VGA BIOS.
 #pragma once
 
 #include <functional>

@@ -14,7 +14,7 @@ constexpr u8 kIoEnable = 0x01;
 constexpr u8 kMemoryEnable = 0x02;
 
 // BAR 2.
-constexpr u64 kVgaAt = 0x400;    // ports 3C0h-3DFh
+constexpr u64 kVgaAt = 0x400;  // ports 3C0h-3DFh
 constexpr u64 kVgaCount = 0x20;
 constexpr u64 kDispiAt = 0x500;  // dispi registers, 16 bits each
 constexpr u64 kDispiEnd = kDispiAt + 2 * VbeDispi::kRegisterCount;
@@ -81,7 +81,8 @@ void VgaAdapter::serialize_video_memory(StateArchive& archive) {
   const std::span<u8> memory = video_memory_.bytes();
   std::vector<u8> used;
   if (archive.saving()) {
-    const auto last = std::find_if(memory.rbegin(), memory.rend(), [](u8 byte) { return byte != 0; });
+    const auto last =
+        std::find_if(memory.rbegin(), memory.rend(), [](u8 byte) { return byte != 0; });
     used.assign(memory.begin(), last.base());
   }
   archive.field("video_memory", used, memory.size());
@@ -90,9 +91,11 @@ void VgaAdapter::serialize_video_memory(StateArchive& archive) {
   std::fill(memory.begin() + static_cast<std::ptrdiff_t>(used.size()), memory.end(), u8{0});
 }
 
-// --- Ports ----------------------------------------------------------------------------------------
+// --- Ports ---------------------------------------------------------------------------------------
 
-u8 VgaAdapter::read_port(u16 port) { return command_bit(kIoEnable) ? registers_.read(port) : 0xFF; }
+u8 VgaAdapter::read_port(u16 port) {
+  return command_bit(kIoEnable) ? registers_.read(port) : 0xFF;
+}
 
 void VgaAdapter::write_port(u16 port, u8 value) {
   if (command_bit(kIoEnable)) registers_.write(port, value);
@@ -118,7 +121,7 @@ void VgaAdapter::write_dispi_register(u16 index, u16 value) {
   registers_.dac_8bit = vbe_.dac_8bit();
 }
 
-// --- Memory ---------------------------------------------------------------------------------------
+// --- Memory --------------------------------------------------------------------------------------
 
 u64 VgaAdapter::read_window(u64 offset, unsigned size) {
   return command_bit(kMemoryEnable) ? memory_.io_read(offset, size) : ~u64{0};
@@ -130,7 +133,8 @@ void VgaAdapter::write_window(u64 offset, u64 value, unsigned size) {
 
 u8 VgaAdapter::read_bar_byte(u64 offset) {
   if (offset < kVgaAt) return offset < edid_.size() ? edid_[offset] : 0;
-  if (offset < kVgaAt + kVgaCount) return registers_.read(static_cast<u16>(0x3C0 + offset - kVgaAt));
+  if (offset < kVgaAt + kVgaCount)
+    return registers_.read(static_cast<u16>(0x3C0 + offset - kVgaAt));
   if (offset >= kDispiAt && offset < kDispiEnd) {
     const u16 value = vbe_.read(static_cast<u16>((offset - kDispiAt) / 2));
     return static_cast<u8>(value >> (8 * (offset & 1)));
@@ -152,11 +156,13 @@ u64 VgaAdapter::read_bar(u64 offset, unsigned size) {
 void VgaAdapter::write_bar(u64 offset, u64 value, unsigned size) {
   if (offset >= kVgaAt && offset + size <= kVgaAt + kVgaCount) {
     for (unsigned i = 0; i < size; ++i) {
-      registers_.write(static_cast<u16>(0x3C0 + offset - kVgaAt + i), static_cast<u8>(value >> (8 * i)));
+      registers_.write(static_cast<u16>(0x3C0 + offset - kVgaAt + i),
+                       static_cast<u8>(value >> (8 * i)));
     }
   } else if (offset >= kDispiAt && offset < kDispiEnd && (offset & 1) == 0) {
     for (unsigned i = 0; i < size; i += 2) {
-      write_dispi_register(static_cast<u16>((offset + i - kDispiAt) / 2), static_cast<u16>(value >> (8 * i)));
+      write_dispi_register(static_cast<u16>((offset + i - kDispiAt) / 2),
+                           static_cast<u16>(value >> (8 * i)));
     }
   } else if (offset == kByteOrderAt && size == 4) {
     if (value == kLittleEndian) renderer_.set_byte_order(ByteOrder::Little);

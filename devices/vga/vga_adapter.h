@@ -1,7 +1,8 @@
-// The display adapter: a VGA with VBE dispi modes as PCI function 1234:1111, the "standard VGA" that
-// SeaVGABIOS, Linux (bochs-drm, vesafb, vgacon) and Windows' VBE driver know. Video memory is guest
-// memory behind BAR 0, so that drawing into the linear frame buffer costs what a store costs; only the
-// legacy window goes through VGA logic. Register layout of BAR 2: QEMU docs/specs/standard-vga.
+// The display adapter: a VGA with VBE dispi modes as PCI function 1234:1111, the "standard VGA"
+// that SeaVGABIOS, Linux (bochs-drm, vesafb, vgacon) and Windows' VBE driver know. Video memory is
+// guest memory behind BAR 0, so that drawing into the linear frame buffer costs what a store costs;
+// only the legacy window goes through VGA logic. Register layout of BAR 2: QEMU
+// docs/specs/standard-vga.
 #pragma once
 
 #include <array>
@@ -29,11 +30,11 @@ class VgaAdapter final : public PciFunction, public ScreenSource {
 
   // --- Legacy decoding, which the board maps at the standard addresses. It follows the command
   // register's I/O and memory enable bits, as a PCI VGA device's does. ---
-  IoHandler& crtc_mono() { return crtc_mono_; }         ///< 2 ports from 3B4h
-  IoHandler& status_mono() { return status_mono_; }     ///< 1 port at 3BAh
-  IoHandler& main_registers() { return main_; }         ///< 16 ports from 3C0h
-  IoHandler& crtc_colour() { return crtc_colour_; }     ///< 2 ports from 3D4h
-  IoHandler& status_colour() { return status_colour_; } ///< 1 port at 3DAh
+  IoHandler& crtc_mono() { return crtc_mono_; }          ///< 2 ports from 3B4h
+  IoHandler& status_mono() { return status_mono_; }      ///< 1 port at 3BAh
+  IoHandler& main_registers() { return main_; }          ///< 16 ports from 3C0h
+  IoHandler& crtc_colour() { return crtc_colour_; }      ///< 2 ports from 3D4h
+  IoHandler& status_colour() { return status_colour_; }  ///< 1 port at 3DAh
   /// 4 ports from 1CEh, accesses of 1 and 2 bytes: index at offset 0, data at 1 and again at 2.
   IoHandler& dispi_ports() { return dispi_ports_; }
   static constexpr AccessSizes kDispiSizes{1, 2};
@@ -70,7 +71,8 @@ class VgaAdapter final : public PciFunction, public ScreenSource {
   void serialize_video_memory(StateArchive& archive);
 
   template <u16 Base>
-  using Ports = MemberIoHandler<VgaAdapter, &VgaAdapter::read_ports<Base>, &VgaAdapter::write_ports<Base>>;
+  using Ports =
+      MemberIoHandler<VgaAdapter, &VgaAdapter::read_ports<Base>, &VgaAdapter::write_ports<Base>>;
 
   mmu::MemoryBlock video_memory_;
   VgaRegisters registers_;
@@ -85,7 +87,8 @@ class VgaAdapter final : public PciFunction, public ScreenSource {
   Ports<0x3C0> main_{*this};
   Ports<0x3D4> crtc_colour_{*this};
   Ports<0x3DA> status_colour_{*this};
-  MemberIoHandler<VgaAdapter, &VgaAdapter::read_dispi, &VgaAdapter::write_dispi> dispi_ports_{*this};
+  MemberIoHandler<VgaAdapter, &VgaAdapter::read_dispi, &VgaAdapter::write_dispi> dispi_ports_{
+      *this};
   MemberIoHandler<VgaAdapter, &VgaAdapter::read_window, &VgaAdapter::write_window> window_{*this};
   MemberIoHandler<VgaAdapter, &VgaAdapter::read_bar, &VgaAdapter::write_bar> register_bar_{*this};
 };

@@ -22,7 +22,9 @@ constexpr std::array<u32, 16> kSpread = [] {
   return table;
 }();
 
-constexpr u32 replicate(u8 byte) { return byte * 0x01010101U; }
+constexpr u32 replicate(u8 byte) {
+  return byte * 0x01010101U;
+}
 
 }  // namespace
 
@@ -32,10 +34,14 @@ std::optional<u32> VgaMemory::window_offset(u64 offset) const {
   const u32 at = static_cast<u32>(offset);
   if (vbe_.enabled()) return at < 0x10000 ? std::optional(at) : std::nullopt;
   switch ((registers_.graphics[6] >> 2) & 3) {
-    case 0: return at;
-    case 1: return at < 0x10000 ? std::optional(at) : std::nullopt;
-    case 2: return at >= 0x10000 && at < 0x18000 ? std::optional(at - 0x10000) : std::nullopt;
-    default: return at >= 0x18000 ? std::optional(at - 0x18000) : std::nullopt;
+    case 0:
+      return at;
+    case 1:
+      return at < 0x10000 ? std::optional(at) : std::nullopt;
+    case 2:
+      return at >= 0x10000 && at < 0x18000 ? std::optional(at - 0x10000) : std::nullopt;
+    default:
+      return at >= 0x18000 ? std::optional(at - 0x18000) : std::nullopt;
   }
 }
 
@@ -105,8 +111,10 @@ u32 VgaMemory::write_data(u8 value) const {
       const u32 enabled = kSpread[registers_.graphics[1]];
       return (replicate(rotated) & ~enabled) | (set_reset & enabled);
     }
-    case 2: return kSpread[value & 0x0F];
-    default: return set_reset;
+    case 2:
+      return kSpread[value & 0x0F];
+    default:
+      return set_reset;
   }
 }
 
@@ -130,10 +138,17 @@ void VgaMemory::write_byte(u64 offset, u8 value) {
     bit_mask &= std::rotr(value, registers_.graphics[3] & 7);
   } else {
     switch ((registers_.graphics[3] >> 3) & 3) {
-      case 1: data &= latch_; break;
-      case 2: data |= latch_; break;
-      case 3: data ^= latch_; break;
-      default: break;
+      case 1:
+        data &= latch_;
+        break;
+      case 2:
+        data |= latch_;
+        break;
+      case 3:
+        data ^= latch_;
+        break;
+      default:
+        break;
     }
   }
   const u32 bits = replicate(bit_mask);

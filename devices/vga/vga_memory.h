@@ -2,8 +2,8 @@
 // controller's latches, write and read modes and the sequencer's plane addressing stand between the
 // two (IBM PS/2 Hardware Interface Technical Reference, Video Subsystem, "Graphics Controller").
 //
-// The four planes are interleaved: byte `offset` of plane `p` is at 4 * offset + p, so that one 32-bit
-// access fetches what the hardware's four memory banks deliver at once.
+// The four planes are interleaved: byte `offset` of plane `p` is at 4 * offset + p, so that one
+// 32-bit access fetches what the hardware's four memory banks deliver at once.
 #pragma once
 
 #include <array>
@@ -37,7 +37,7 @@ class VgaMemory final : public IoHandler {
  private:
   /// Where in all four planes an access goes, and which planes its addressing allows.
   struct Target {
-    u64 index;       // of the plane-0 byte in memory
+    u64 index;  // of the plane-0 byte in memory
     u8 read_plane;
     u8 write_planes;
   };

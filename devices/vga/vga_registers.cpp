@@ -9,12 +9,12 @@ namespace {
 // Which bits exist. IBM Video Subsystem, register descriptions; the others read as zero.
 constexpr std::array<u8, 5> kSequencerBits = {0x03, 0x3D, 0x0F, 0x3F, 0x0E};
 constexpr std::array<u8, 9> kGraphicsBits = {0x0F, 0x0F, 0x0F, 0x1F, 0x03, 0x7B, 0x0F, 0x0F, 0xFF};
-constexpr std::array<u8, 0x19> kCrtcBits = {
-    0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0x3F, 0x7F, 0xFF,
-    0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xEF, 0xFF};
-constexpr std::array<u8, 0x15> kAttributeBits = {
-    0x3F, 0x3F, 0x3F, 0x3F, 0x3F, 0x3F, 0x3F, 0x3F, 0x3F, 0x3F, 0x3F,
-    0x3F, 0x3F, 0x3F, 0x3F, 0x3F, 0xEF, 0xFF, 0x3F, 0x0F, 0x0F};
+constexpr std::array<u8, 0x19> kCrtcBits = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F,
+                                            0xFF, 0x3F, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+                                            0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xEF, 0xFF};
+constexpr std::array<u8, 0x15> kAttributeBits = {0x3F, 0x3F, 0x3F, 0x3F, 0x3F, 0x3F, 0x3F,
+                                                 0x3F, 0x3F, 0x3F, 0x3F, 0x3F, 0x3F, 0x3F,
+                                                 0x3F, 0x3F, 0xEF, 0xFF, 0x3F, 0x0F, 0x0F};
 
 constexpr u8 kColourAddress = 0x01;  // Miscellaneous Output: CRTC at 3Dx
 constexpr u8 kProtect = 0x80;        // CRTC 11h: registers 0-7 are read-only
@@ -71,29 +71,48 @@ void VgaRegisters::serialize(StateArchive& archive) {
 u8 VgaRegisters::read(u16 port) {
   const bool colour = (miscellaneous & kColourAddress) != 0;
   switch (port) {
-    case 0x3B4: return colour ? 0xFF : crtc_index_;
-    case 0x3D4: return colour ? crtc_index_ : 0xFF;
-    case 0x3B5: return colour ? 0xFF : read_crtc_data();
-    case 0x3D5: return colour ? read_crtc_data() : 0xFF;
-    case 0x3BA: return colour ? 0xFF : read_status_1();
-    case 0x3DA: return colour ? read_status_1() : 0xFF;
-    case 0x3C0: return attribute_index_;
+    case 0x3B4:
+      return colour ? 0xFF : crtc_index_;
+    case 0x3D4:
+      return colour ? crtc_index_ : 0xFF;
+    case 0x3B5:
+      return colour ? 0xFF : read_crtc_data();
+    case 0x3D5:
+      return colour ? read_crtc_data() : 0xFF;
+    case 0x3BA:
+      return colour ? 0xFF : read_status_1();
+    case 0x3DA:
+      return colour ? read_status_1() : 0xFF;
+    case 0x3C0:
+      return attribute_index_;
     case 0x3C1: {
       const u8 index = attribute_index_ & 0x1F;
       return index < attribute.size() ? attribute[index] : 0;
     }
-    case 0x3C2: return 0x10;  // switch sense: a colour display is connected; no interrupt pending
-    case 0x3C4: return sequencer_index_;
-    case 0x3C5: return sequencer_index_ < sequencer.size() ? sequencer[sequencer_index_] : 0;
-    case 0x3C6: return dac_mask;
-    case 0x3C7: return dac_reading_ ? 3 : 0;
-    case 0x3C8: return dac_write_index_;
-    case 0x3C9: return read_dac_data();
-    case 0x3CA: return feature;
-    case 0x3CC: return miscellaneous;
-    case 0x3CE: return graphics_index_;
-    case 0x3CF: return graphics_index_ < graphics.size() ? graphics[graphics_index_] : 0;
-    default: return 0xFF;
+    case 0x3C2:
+      return 0x10;  // switch sense: a colour display is connected; no interrupt pending
+    case 0x3C4:
+      return sequencer_index_;
+    case 0x3C5:
+      return sequencer_index_ < sequencer.size() ? sequencer[sequencer_index_] : 0;
+    case 0x3C6:
+      return dac_mask;
+    case 0x3C7:
+      return dac_reading_ ? 3 : 0;
+    case 0x3C8:
+      return dac_write_index_;
+    case 0x3C9:
+      return read_dac_data();
+    case 0x3CA:
+      return feature;
+    case 0x3CC:
+      return miscellaneous;
+    case 0x3CE:
+      return graphics_index_;
+    case 0x3CF:
+      return graphics_index_ < graphics.size() ? graphics[graphics_index_] : 0;
+    default:
+      return 0xFF;
   }
 }
 
@@ -112,15 +131,23 @@ void VgaRegisters::write(u16 port, u8 value) {
 
 void VgaRegisters::write_at_3cx(u16 port, u8 value) {
   switch (port) {
-    case 0x3C0: write_attribute(value); return;
-    case 0x3C2: miscellaneous = value & 0xEF; break;
-    case 0x3C4: sequencer_index_ = value & 0x07; return;
+    case 0x3C0:
+      write_attribute(value);
+      return;
+    case 0x3C2:
+      miscellaneous = value & 0xEF;
+      break;
+    case 0x3C4:
+      sequencer_index_ = value & 0x07;
+      return;
     case 0x3C5:
       if (sequencer_index_ < sequencer.size()) {
         sequencer[sequencer_index_] = value & kSequencerBits[sequencer_index_];
       }
       break;
-    case 0x3C6: dac_mask = value; break;
+    case 0x3C6:
+      dac_mask = value;
+      break;
     case 0x3C7:
       dac_read_index_ = value;
       dac_component_ = 0;
@@ -131,14 +158,19 @@ void VgaRegisters::write_at_3cx(u16 port, u8 value) {
       dac_component_ = 0;
       dac_reading_ = false;
       return;
-    case 0x3C9: write_dac_data(value); break;
-    case 0x3CE: graphics_index_ = value & 0x0F; return;
+    case 0x3C9:
+      write_dac_data(value);
+      break;
+    case 0x3CE:
+      graphics_index_ = value & 0x0F;
+      return;
     case 0x3CF:
       if (graphics_index_ < graphics.size()) {
         graphics[graphics_index_] = value & kGraphicsBits[graphics_index_];
       }
       break;
-    default: return;
+    default:
+      return;
   }
   ++changes_;
 }
@@ -192,7 +224,7 @@ void VgaRegisters::write_dac_data(u8 value) {
   ++dac_write_index_;
 }
 
-// --- Timing ---------------------------------------------------------------------------------------
+// --- Timing --------------------------------------------------------------------------------------
 
 unsigned VgaRegisters::lines() const {
   const unsigned end = crtc[0x12] | (crtc[0x07] & 0x02U) << 7 | (crtc[0x07] & 0x40U) << 3;

@@ -1,7 +1,7 @@
-// The register file of an IBM VGA (IBM PS/2 Hardware Interface Technical Reference, Video Subsystem):
-// sequencer, CRT controller, graphics controller, attribute controller, DAC and the general registers.
-// It holds state and the rules for reaching it; what the bits mean for memory and for the picture is
-// VgaMemory's and VgaRenderer's.
+// The register file of an IBM VGA (IBM PS/2 Hardware Interface Technical Reference, Video
+// Subsystem): sequencer, CRT controller, graphics controller, attribute controller, DAC and the
+// general registers. It holds state and the rules for reaching it; what the bits mean for memory
+// and for the picture is VgaMemory's and VgaRenderer's.
 #pragma once
 
 #include <array>
@@ -39,11 +39,11 @@ class VgaRegisters {
   bool dac_8bit = false;
 
   // --- What the register bits add up to ---
-  bool screen_enabled() const { return (attribute_index_ & 0x20) != 0 && (sequencer[1] & 0x20) == 0; }
-  bool graphics_mode() const { return (graphics[6] & 1) != 0; }
-  unsigned dots_per_character() const {
-    return graphics_mode() || (sequencer[1] & 1) != 0 ? 8 : 9;
+  bool screen_enabled() const {
+    return (attribute_index_ & 0x20) != 0 && (sequencer[1] & 0x20) == 0;
   }
+  bool graphics_mode() const { return (graphics[6] & 1) != 0; }
+  unsigned dots_per_character() const { return graphics_mode() || (sequencer[1] & 1) != 0 ? 8 : 9; }
   bool half_dot_clock() const { return (sequencer[1] & 8) != 0; }
   unsigned columns() const { return crtc[0x01] + 1U; }
   /// Displayed scan lines.

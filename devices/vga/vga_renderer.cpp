@@ -27,15 +27,23 @@ u64 hash(std::span<const u8> bytes) {
   return lanes[0] ^ (lanes[1] << 1) ^ (lanes[2] << 2) ^ (lanes[3] << 3) ^ (lanes[1] >> 7);
 }
 
-constexpr u32 rgb(u32 red, u32 green, u32 blue) { return red << 16 | green << 8 | blue; }
-constexpr u32 widen5(u32 value) { return value << 3 | value >> 2; }
-constexpr u32 widen6(u32 value) { return value << 2 | value >> 4; }
+constexpr u32 rgb(u32 red, u32 green, u32 blue) {
+  return red << 16 | green << 8 | blue;
+}
+constexpr u32 widen5(u32 value) {
+  return value << 3 | value >> 2;
+}
+constexpr u32 widen6(u32 value) {
+  return value << 2 | value >> 4;
+}
 
 }  // namespace
 
-void VgaRenderer::set_byte_order(ByteOrder order) { byte_order_ = order; }
+void VgaRenderer::set_byte_order(ByteOrder order) {
+  byte_order_ = order;
+}
 
-// --- Has anything changed? ------------------------------------------------------------------------
+// --- Has anything changed? -----------------------------------------------------------------------
 
 std::span<const u8> VgaRenderer::displayed_memory() const {
   if (!vbe_.enabled()) return memory_.first(std::min(kVgaMemory, memory_.size()));
@@ -57,7 +65,9 @@ VgaRenderer::Signature VgaRenderer::signature() const {
   return now;
 }
 
-bool VgaRenderer::changed() { return !rendered_ || signature() != last_; }
+bool VgaRenderer::changed() {
+  return !rendered_ || signature() != last_;
+}
 
 void VgaRenderer::render(Frame& frame) {
   last_ = signature();
@@ -72,7 +82,7 @@ void VgaRenderer::render(Frame& frame) {
   }
 }
 
-// --- Colours --------------------------------------------------------------------------------------
+// --- Colours -------------------------------------------------------------------------------------
 
 u32 VgaRenderer::dac_colour(u8 index) const {
   const unsigned entry = (index & registers_.dac_mask) * 3U;
@@ -88,7 +98,8 @@ u32 VgaRenderer::attribute_colour(u8 colour) const {
   const auto& attribute = registers_.attribute;
   const u8 palette = attribute[colour & attribute[0x12] & 0x0F];
   const bool select_5_4 = (attribute[0x10] & 0x80) != 0;
-  const unsigned low = select_5_4 ? (palette & 0x0FU) | (attribute[0x14] & 0x03U) << 4 : palette & 0x3FU;
+  const unsigned low =
+      select_5_4 ? (palette & 0x0FU) | (attribute[0x14] & 0x03U) << 4 : palette & 0x3FU;
   return dac_colour(static_cast<u8>(low | (attribute[0x14] & 0x0CU) << 4));
 }
 
@@ -97,11 +108,12 @@ void VgaRenderer::load_palettes() {
   for (unsigned i = 0; i < 16; ++i) attribute_colours_[i] = attribute_colour(static_cast<u8>(i));
 }
 
-// --- The CRT controller's counters ----------------------------------------------------------------
+// --- The CRT controller's counters ---------------------------------------------------------------
 
 VgaRenderer::ScanLine VgaRenderer::first_line() const {
   const u8 preset = registers_.crtc[0x08];
-  return {(registers_.start_address() + ((preset >> 5) & 3U)) & kPlaneMask, preset & 0x1FU, false, true};
+  return {(registers_.start_address() + ((preset >> 5) & 3U)) & kPlaneMask, preset & 0x1FU, false,
+          true};
 }
 
 /// From scan line `number` to the next.
@@ -124,9 +136,9 @@ void VgaRenderer::advance(ScanLine& line, unsigned number) const {
   }
 }
 
-/// The address counter as it reaches memory: doubleword, word or byte addressing (CRTC 14h bit 6, 17h
-/// bits 6 and 5), and the row scan bits that take the place of A13 and A14 for CGA and Hercules memory
-/// layouts (17h bits 1:0 clear).
+/// The address counter as it reaches memory: doubleword, word or byte addressing (CRTC 14h bit 6,
+/// 17h bits 6 and 5), and the row scan bits that take the place of A13 and A14 for CGA and Hercules
+/// memory layouts (17h bits 1:0 clear).
 u32 VgaRenderer::memory_address(u32 counter, unsigned row_scan) const {
   const u8 mode = registers_.crtc[0x17];
   u32 address = counter & kPlaneMask;
@@ -167,7 +179,7 @@ unsigned VgaRenderer::panning(const ScanLine& line) const {
   return value & 7;
 }
 
-// --- VGA modes ------------------------------------------------------------------------------------
+// --- VGA modes -----------------------------------------------------------------------------------
 
 void VgaRenderer::render_vga(Frame& frame) {
   frame_number_ = registers_.frame_number();
@@ -210,8 +222,8 @@ void VgaRenderer::draw_line(const ScanLine& line) {
   }
 }
 
-/// A character's pattern for one row, from plane 2. Attribute bit 3 chooses between the two fonts that
-/// Character Map Select names; they lie in 8 KiB steps: 0, 4, 1, 5, 2, 6, 3, 7.
+/// A character's pattern for one row, from plane 2. Attribute bit 3 chooses between the two fonts
+/// that Character Map Select names; they lie in 8 KiB steps: 0, 4, 1, 5, 2, 6, 3, 7.
 u8 VgaRenderer::font_row(u8 character, u8 attribute, unsigned row_scan) const {
   const u8 select = registers_.sequencer[3];
   const unsigned map = (attribute & 8) != 0 ? ((select >> 2) & 3U) | (select >> 3 & 4U)
@@ -245,7 +257,8 @@ void VgaRenderer::draw_text(const ScanLine& line) {
     u8 foreground = attribute & 0x0F;
     const u8 background = (attribute >> 4) & (blink_enabled ? 7 : 15);
     unsigned pattern = font_row(character, attribute, line.row_scan) << 1U;
-    // The ninth dot repeats the eighth for the box-drawing characters, if mode control bit 2 says so.
+    // The ninth dot repeats the eighth for the box-drawing characters, if mode control bit 2 says
+    // so.
     if ((mode & 0x04) != 0 && (character & 0xE0) == 0xC0) pattern |= (pattern >> 1) & 1;
     if (monochrome && (attribute & 7) == 1 && line.row_scan == underline) pattern = 0x1FF;
     if (blink_enabled && (attribute & 0x80) != 0 && blink_off) foreground = background;
@@ -313,7 +326,7 @@ TextScreen VgaRenderer::text() const {
   return screen;
 }
 
-// --- VBE modes ------------------------------------------------------------------------------------
+// --- VBE modes -----------------------------------------------------------------------------------
 
 /// Copies part of a line out of video memory, which wraps.
 void VgaRenderer::copy_line(u64 from, std::size_t length) {
@@ -331,17 +344,20 @@ void VgaRenderer::copy_line(u64 from, std::size_t length) {
 u32 VgaRenderer::packed_pixel(std::size_t x) const {
   const u8* bytes = line_bytes_.data();
   switch (vbe_.bits()) {
-    case 8: return dac_colours_[bytes[x]];
+    case 8:
+      return dac_colours_[bytes[x]];
     case 15:
     case 16: {
       const unsigned first = bytes[2 * x], second = bytes[2 * x + 1];
-      const u32 value = byte_order_ == ByteOrder::Little ? first | second << 8 : second | first << 8;
+      const u32 value =
+          byte_order_ == ByteOrder::Little ? first | second << 8 : second | first << 8;
       if (vbe_.bits() == 15) {
         return rgb(widen5(value >> 10 & 31), widen5(value >> 5 & 31), widen5(value & 31));
       }
       return rgb(widen5(value >> 11 & 31), widen6(value >> 5 & 63), widen5(value & 31));
     }
-    case 24: return rgb(bytes[3 * x + 2], bytes[3 * x + 1], bytes[3 * x]);
+    case 24:
+      return rgb(bytes[3 * x + 2], bytes[3 * x + 1], bytes[3 * x]);
     default: {
       const u8* pixel = bytes + 4 * x;
       if (byte_order_ == ByteOrder::Big) return rgb(pixel[1], pixel[2], pixel[3]);

@@ -1,7 +1,7 @@
-// Makes the picture: what the CRT controller's counters, the shift registers, the attribute controller
-// and the DAC would send to a monitor, from register state and video memory alone. One path serves
-// text, planar, CGA-style and 256-colour modes, since on the hardware they differ in a few bits too;
-// VBE modes have their own.
+// Makes the picture: what the CRT controller's counters, the shift registers, the attribute
+// controller and the DAC would send to a monitor, from register state and video memory alone. One
+// path serves text, planar, CGA-style and 256-colour modes, since on the hardware they differ in a
+// few bits too; VBE modes have their own.
 #pragma once
 
 #include <array>

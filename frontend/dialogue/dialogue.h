@@ -40,8 +40,9 @@ class Dialogue {
   /// Does all steps that can be done at this time (seconds since the start).
   void advance(Seconds now);
 
-  /// Whether there were expectations and all of them have been met and all steps done.
-  bool met() const { return expectations_ > 0 && done(); }
+  /// Whether there were expectations, all have been met, and all steps are done. A dialogue that
+  /// ends by sending something ("poweroff") has its answer in how the guest ends.
+  bool met() const { return expectations_ > 0 && done() && !ends_by_sending(); }
   bool done() const { return next_ == steps_.size() && key_events_.empty(); }
   /// Why the run has failed: a --fail-on pattern or a kernel panic appeared.
   const std::optional<std::string>& failure() const { return failure_; }
@@ -63,6 +64,9 @@ class Dialogue {
     devices::KeyCode key;
     bool pressed;
   };
+  bool ends_by_sending() const {
+    return !steps_.empty() && steps_.back().what.kind == DialogueStep::Kind::Send;
+  }
   bool try_step(Step& step, Seconds now);
   bool try_expect(const Pattern& pattern);
   void start_sending(const std::string& text);

@@ -43,8 +43,8 @@ void SerialText::append_byte(char byte) {
         escape_ = Escape::Sequence;
       } else if (byte == ']' || byte == 'P') {
         escape_ = Escape::String;
-      } else {
-        escape_ = Escape::None;
+      } else if (byte < 0x20 || byte > 0x2F) {
+        escape_ = Escape::None;  // else an intermediate byte: "ESC ( 0" selects a character set
       }
       return;
     case Escape::Sequence:

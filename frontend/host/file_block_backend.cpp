@@ -111,8 +111,7 @@ void FileBlockBackend::trouble(const char* what, int error) {
   }
 }
 
-// --- Files
-// ----------------------------------------------------------------------------------------
+// --- Files --------------------------------------------------------------------------------------
 
 bool FileBlockBackend::read_file(int file, u64 offset, std::span<u8> buffer) {
   while (!buffer.empty()) {
@@ -146,8 +145,7 @@ bool FileBlockBackend::write_file(int file, u64 offset, std::span<const u8> buff
   return true;
 }
 
-// --- The overlay
-// ----------------------------------------------------------------------------------
+// --- The overlay --------------------------------------------------------------------------------
 
 bool FileBlockBackend::read_overlay(u64 offset, std::span<u8> buffer) {
   while (!buffer.empty()) {
@@ -204,8 +202,7 @@ bool FileBlockBackend::write_overlay(u64 offset, std::span<const u8> buffer) {
   return true;
 }
 
-// --- Requests
-// -------------------------------------------------------------------------------------
+// --- Requests -----------------------------------------------------------------------------------
 
 void FileBlockBackend::read(u64 offset, std::span<u8> buffer, Completion completion) {
   const bool inside = offset <= size_ && buffer.size() <= size_ - offset;

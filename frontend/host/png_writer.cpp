@@ -8,7 +8,8 @@ namespace ringshift::frontend {
 
 Result<void> write_png(const std::string& path, const devices::Frame& frame) {
   const std::size_t count = std::size_t{frame.width} * frame.height;
-  if (count == 0 || frame.pixels.size() < count) return Error{path + ": there is no picture to save"};
+  if (count == 0 || frame.pixels.size() < count)
+    return Error{path + ": there is no picture to save"};
   std::vector<u8> bytes;
   bytes.reserve(3 * count);
   for (std::size_t i = 0; i < count; ++i) {

@@ -8,8 +8,8 @@
 
 namespace ringshift::frontend {
 
-/// Writes the frame as an 8-bit RGB PNG file. Fails with the path and libpng's or the host's reason,
-/// and for a frame without pixels.
+/// Writes the frame as an 8-bit RGB PNG file. Fails with the path and libpng's or the host's
+/// reason, and for a frame without pixels.
 Result<void> write_png(const std::string& path, const devices::Frame& frame);
 
 }  // namespace ringshift::frontend

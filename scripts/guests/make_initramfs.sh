@@ -129,7 +129,10 @@ for wanted; do
 done
 LOAD
 
-chmod 755 "$root"/{init,etc/start,etc/stop,etc/console,sbin/load}
+# The usual name of what this busybox calls mke2fs.
+printf '#!/bin/sh\nexec mke2fs "$@"\n' >"$root/sbin/mkfs.ext2"
+
+chmod 755 "$root"/{init,sbin/mkfs.ext2,etc/start,etc/stop,etc/console,sbin/load}
 (cd "$root" && find . -mindepth 1 | LC_ALL=C sort | cpio --quiet --create --format=newc --owner=0:0 --reproducible) |
   gzip -9n >"$output.part"
 mv "$output.part" "$output"

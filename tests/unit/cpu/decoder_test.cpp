@@ -78,7 +78,8 @@ TEST_CASE("Decoder: immediates are sign-extended as the encoding says") {
   CHECK(decode({0x83, 0xC0, 0xFF}).instruction.immediate == ~u64{0});
   CHECK(decode({0x6A, 0x80}).instruction.immediate == static_cast<u64>(-128));
   CHECK(decode({0xEB, 0xFE}).instruction.immediate == static_cast<u64>(-2));
-  CHECK((decode({0xB8, 0xFF, 0xFF, 0xFF, 0xFF}).instruction.immediate & 0xFFFF'FFFF) == 0xFFFF'FFFF);
+  CHECK((decode({0xB8, 0xFF, 0xFF, 0xFF, 0xFF}).instruction.immediate & 0xFFFF'FFFF) ==
+        0xFFFF'FFFF);
   const Decoded enter = decode({0xC8, 0x34, 0x12, 0x03});
   CHECK(enter.instruction.immediate == 0x1234);
   CHECK(enter.instruction.immediate2 == 3);
@@ -145,15 +146,15 @@ TEST_CASE("Decoder: LOCK is legal on writes to memory of some instructions only"
 }
 
 TEST_CASE("Decoder: forms that don't exist") {
-  CHECK(name(decode({0x8E, 0xC8})) == "#UD");              // MOV CS, AX
-  CHECK(name(decode({0x8E, 0xF0})) == "#UD");              // segment register 6
-  CHECK(name(decode({0x8C, 0xF8})) == "#UD");              // segment register 7
-  CHECK(name(decode({0x8D, 0xC0})) == "#UD");              // LEA of a register
-  CHECK(name(decode({0xC5, 0xC0})) != "lds");              // LDS of a register is VEX
-  CHECK(name(decode({0x0F, 0xB2, 0xC0})) == "#UD");        // LSS of a register
-  CHECK(name(decode({0xFF, 0xF8})) == "#UD");              // FF /7
-  CHECK(name(decode({0xFE, 0xD0})) == "#UD");              // FE /2
-  CHECK(name(decode({0x0F, 0xC7, 0xC8})) == "#UD");        // CMPXCHG8B of a register
+  CHECK(name(decode({0x8E, 0xC8})) == "#UD");        // MOV CS, AX
+  CHECK(name(decode({0x8E, 0xF0})) == "#UD");        // segment register 6
+  CHECK(name(decode({0x8C, 0xF8})) == "#UD");        // segment register 7
+  CHECK(name(decode({0x8D, 0xC0})) == "#UD");        // LEA of a register
+  CHECK(name(decode({0xC5, 0xC0})) != "lds");        // LDS of a register is VEX
+  CHECK(name(decode({0x0F, 0xB2, 0xC0})) == "#UD");  // LSS of a register
+  CHECK(name(decode({0xFF, 0xF8})) == "#UD");        // FF /7
+  CHECK(name(decode({0xFE, 0xD0})) == "#UD");        // FE /2
+  CHECK(name(decode({0x0F, 0xC7, 0xC8})) == "#UD");  // CMPXCHG8B of a register
   CHECK(name(decode({0x0F, 0x04})) == "#UD");
   CHECK(name(decode({0x0F, 0xAA})) == "#UD");              // RSM outside SMM
   CHECK(name(decode({0x0F, 0xC3, 0xC0})) == "#UD");        // MOVNTI to a register

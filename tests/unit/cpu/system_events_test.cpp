@@ -188,8 +188,11 @@ TEST_CASE("a triple fault stops the processor for good") {
   EventMachine m;
   m.state.idtr.limit = 0;
   m.state.rflags |= eflags::IF;
+  m.state.pending_debug = 1;
   m.processor.set_interrupt_line(true);
+  m.processor.request_nmi();
   m.processor.service_events();
+  CHECK(m.state.rip == M::kCode);
   CHECK(m.state.activity == Activity::Shutdown);
   CHECK(m.processor.attention());
   m.processor.request_nmi();

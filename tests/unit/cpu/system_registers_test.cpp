@@ -118,7 +118,7 @@ TEST_CASE("debug registers: aliases, fixed bits, privilege, general detect") {
   Processor& p = m.processor;
   REQUIRE_OK(p.write_dr(6, 0));
   CHECK(p.read_dr(4).value() == 0xFFFF0FF0);
-  REQUIRE_OK(p.write_dr(5, 0xFFFFFFFF & ~u64{1} << 13 & ~(u64{1} << 13)));
+  REQUIRE_OK(p.write_dr(5, 0xFFFFDFFF));
   CHECK((p.read_dr(7).value() & 0xFC00) == 0x0400);
   m.state.cr4 |= cr4::DE;
   REQUIRE(p.read_dr(4).faulted());

@@ -14,8 +14,8 @@
 
 namespace ringshift::cpu {
 
-/// 2 MiB of RAM at zero, a device page at kDevice that logs, nothing elsewhere. With paging on, pages
-/// are what the test has put into `pages`.
+/// 2 MiB of RAM at zero, a device page at kDevice that logs, nothing elsewhere. With paging on,
+/// pages are what the test has put into `pages`.
 class TestMemory final : public MemoryPort {
  public:
   static constexpr u64 kRam = 0x200000;
@@ -130,7 +130,8 @@ struct TestMachine {
   static constexpr u64 kCode = 0x1000;
   static constexpr u64 kData = 0x8000;
   static constexpr u64 kStack = 0x7800;
-  static constexpr u64 kHandler = 0x2000;  ///< entry of each vector's handler: kHandler + 16 * vector
+  static constexpr u64 kHandler =
+      0x2000;  ///< entry of each vector's handler: kHandler + 16 * vector
   static constexpr u64 kIdt = 0x3000;
   static constexpr u64 kGdt = 0x4000;
 
@@ -142,7 +143,9 @@ struct TestMachine {
   State& state;
 
   explicit TestMachine(CpuidModel cpuid = CpuidModel::from_host())
-      : model(cpuid), processor(memory, platform, model), interpreter(processor),
+      : model(cpuid),
+        processor(memory, platform, model),
+        interpreter(processor),
         state(processor.state) {
     memory.observer = &processor;
     protected_mode();

@@ -1,8 +1,8 @@
 // Expected values: IA-PC HPET Specification 1.0a.
 #include <catch2/catch.hpp>
 
-#include "apic_fixture.h"
 #include "devices/timer/hpet.h"
+#include "tests/unit/devices/apic_fixture.h"
 
 using namespace ringshift;
 using namespace ringshift::devices;

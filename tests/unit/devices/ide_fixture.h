@@ -4,6 +4,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <map>
+
 #include "devices/chipset/piix_ide.h"
 #include "devices/ide/ata_disk.h"
 #include "devices/ide/atapi_cdrom.h"
@@ -20,11 +22,21 @@ struct IdeBoard : Board {
 
   mmu::GuestMemory guest = std::move(mmu::GuestMemory::create(4 << 20).value());
   mmu::MemoryBlock ram = guest.allocate(1 << 20, "ram").value();
-  MemoryBackend image{64 << 20};
-  MemoryBackend disc{4 << 20};
+  MemoryBackend image{pattern(4 << 20, 512, 7, 1)};
+  MemoryBackend disc{pattern(4 << 20, 2048, 5, 3)};
   AtaDisk disk{clock, image, {"Test disk", "SN1", "9.9"}};
   AtapiCdrom cdrom{clock, &disc, {"Test CD", "SN2", "8.8"}};
   PiixIde ide{spaces};
+
+  /// Contents in which every sector and its place in it can be told.
+  static const std::vector<u8>& pattern(u64 bytes, u64 sector, u64 step, u64 slope) {
+    static std::map<u64, std::vector<u8>> made;  // the same for all tests
+    std::vector<u8>& content = made[sector];
+    for (u64 i = content.size(); i < bytes; ++i) {
+      content.push_back(static_cast<u8>(i / sector * step + i * slope));
+    }
+    return content;
+  }
 
   IdeBoard() {
     memory.map_memory({0}, ram.size, mmu::MemoryMap::Kind::Ram, "ram", ram, 0);
@@ -36,12 +48,6 @@ struct IdeBoard : Board {
     ide.config_write(0x20, kBusMaster, 4);
     ide.config_write(0x40, 0x80008000, 4);
     ide.config_write(0x04, 5, 2);
-    for (u64 i = 0; i < image.content.size(); ++i) {
-      image.content[i] = static_cast<u8>(i / 512 * 7 + i);
-    }
-    for (u64 i = 0; i < disc.content.size(); ++i) {
-      disc.content[i] = static_cast<u8>(i / 2048 * 5 + i * 3);
-    }
   }
 
   u8 in(u16 port) { return static_cast<u8>(ports.read(port, 1)); }

@@ -1,7 +1,7 @@
 // Expected values: Intel 82093AA data sheet.
 #include <catch2/catch.hpp>
 
-#include "apic_fixture.h"
+#include "tests/unit/devices/apic_fixture.h"
 
 using namespace ringshift;
 using namespace ringshift::devices;

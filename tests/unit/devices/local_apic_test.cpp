@@ -1,7 +1,7 @@
 // Expected values: SDM 3A chapter 10.
 #include <catch2/catch.hpp>
 
-#include "apic_fixture.h"
+#include "tests/unit/devices/apic_fixture.h"
 
 using namespace ringshift;
 using namespace ringshift::devices;
@@ -36,10 +36,10 @@ TEST_CASE("local APIC: the register page follows IA32_APIC_BASE") {
   CHECK(f.memory.read_value({0xD0000030}, 4) == 0x50014);
   u64 base = 0;
   f.apic.read_msr(0x1B, base);
-  CHECK(base == 0xD0000900);  // BSP is read-only
-  CHECK_FALSE(f.apic.write_msr(0x1B, 0xFEE00C00));        // x2APIC isn't there
-  CHECK_FALSE(f.apic.write_msr(0x1B, 0xFEE00801));        // reserved
-  CHECK_FALSE(f.apic.write_msr(0x1B, 0x10'FEE0'0800));    // above 36 address bits
+  CHECK(base == 0xD0000900);                            // BSP is read-only
+  CHECK_FALSE(f.apic.write_msr(0x1B, 0xFEE00C00));      // x2APIC isn't there
+  CHECK_FALSE(f.apic.write_msr(0x1B, 0xFEE00801));      // reserved
+  CHECK_FALSE(f.apic.write_msr(0x1B, 0x10'FEE0'0800));  // above 36 address bits
   REQUIRE(f.apic.write_msr(0x1B, 0xD0000000));
   CHECK_FALSE(f.apic.enabled());
   CHECK(f.memory.read_value({0xD0000030}, 4) == 0xFFFFFFFF);
@@ -189,9 +189,9 @@ TEST_CASE("local APIC: destinations") {
   CHECK_FALSE(f.apic.is_destination(1, DestinationMode::Physical));
   CHECK(f.apic.is_destination(0xFF, DestinationMode::Physical));
   f.write(0xD0, 0x22000000);
-  CHECK(f.apic.is_destination(0x02, DestinationMode::Logical));   // flat
+  CHECK(f.apic.is_destination(0x02, DestinationMode::Logical));  // flat
   CHECK_FALSE(f.apic.is_destination(0x04, DestinationMode::Logical));
-  f.write(0xE0, 0);                                               // cluster
+  f.write(0xE0, 0);  // cluster
   CHECK(f.read(0xE0) == 0x0FFFFFFF);
   CHECK(f.apic.is_destination(0x23, DestinationMode::Logical));
   CHECK_FALSE(f.apic.is_destination(0x12, DestinationMode::Logical));
@@ -227,7 +227,7 @@ TEST_CASE("local APIC: interprocessor interrupts between two processors") {
   f.write(0x300, 0xC0080);  // all but self
   CHECK(other.acknowledge() == 0x80);
   CHECK_FALSE(f.intr.now);
-  f.write(0x300, 0x80090);  // all
+  f.write(0x300, 0x80090);             // all
   CHECK(other.acknowledge() == 0x90);  // a higher class than 80h, which it has in service
   CHECK(f.apic.acknowledge() == 0x90);
   u64 base = 0;
@@ -241,16 +241,16 @@ TEST_CASE("local APIC: lowest priority goes to the least busy processor") {
   mmu::MemoryMap other_view;
   LocalApic other({f.clock, f.bus, f.tsc, f.pic, second, other_view}, {1, false, 36});
   f.enable();
-  const ApicMessage message{0xFF, DestinationMode::Physical, DeliveryMode::LowestPriority,
-                            TriggerMode::Edge, 0x61, true};
+  const ApicMessage message{
+      0xFF, DestinationMode::Physical, DeliveryMode::LowestPriority, TriggerMode::Edge, 0x61, true};
   f.write(0x80, 0x50);
   CHECK(f.bus.deliver(message));
   CHECK(f.apic.acknowledge() == 0x61);  // the other one is disabled
   other.registers().io_write(0xF0, 0x1FF, 4);
   CHECK(f.bus.deliver(message));
   CHECK(other.acknowledge() == 0x61);
-  const ApicMessage nobody{7, DestinationMode::Physical, DeliveryMode::LowestPriority,
-                           TriggerMode::Edge, 0x61, true};
+  const ApicMessage nobody{
+      7, DestinationMode::Physical, DeliveryMode::LowestPriority, TriggerMode::Edge, 0x61, true};
   CHECK_FALSE(f.bus.deliver(nobody));
 }
 

@@ -15,6 +15,7 @@ namespace ringshift::devices::test {
 class MemoryBackend final : public BlockBackend {
  public:
   explicit MemoryBackend(u64 bytes) : content(bytes) {}
+  explicit MemoryBackend(std::vector<u8> bytes) : content(std::move(bytes)) {}
 
   u64 size() const override { return content.size(); }
   bool read_only() const override { return write_protected; }

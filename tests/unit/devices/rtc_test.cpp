@@ -144,7 +144,7 @@ TEST_CASE("MC146818: update-ended interrupt on IRQ 8 until register C is read") 
   CHECK(clocks.lines.levels[8]);
   clocks.run(3 * kSecond);
   CHECK(clocks.lines.take_rises(8) == 1);  // nobody has read C
-  CHECK(clocks.get(0x0C) == 0xD0);
+  CHECK((clocks.get(0x0C) & 0x90) == 0x90);
   CHECK_FALSE(clocks.lines.levels[8]);
   clocks.run(kSecond);
   CHECK(clocks.lines.take_rises(8) == 1);

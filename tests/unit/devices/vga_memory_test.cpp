@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "vga_fixture.h"
+#include "tests/unit/devices/vga_fixture.h"
 
 using namespace ringshift;
 using namespace ringshift::devices;

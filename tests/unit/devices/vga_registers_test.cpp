@@ -2,7 +2,7 @@
 
 #include <numeric>
 
-#include "vga_fixture.h"
+#include "tests/unit/devices/vga_fixture.h"
 
 using namespace ringshift;
 using namespace ringshift::devices;
@@ -194,8 +194,8 @@ TEST_CASE("VGA: VBE dispi registers") {
   CHECK(f.dispi(7) == (4u << 20) / 3200);
   f.dispi(6, 1024);
   CHECK(f.dispi(6) == 1024);
-  f.dispi(6, 640);    // narrower than the screen
-  f.dispi(6, 8000);   // more than memory holds
+  f.dispi(6, 640);   // narrower than the screen
+  f.dispi(6, 8000);  // more than memory holds
   CHECK(f.dispi(6) == 1024);
   f.dispi(8, 5), f.dispi(9, 6), f.dispi(5, 7);
   CHECK(f.dispi(8) == 5);

@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "vga_fixture.h"
+#include "tests/unit/devices/vga_fixture.h"
 
 using namespace ringshift;
 using namespace ringshift::devices;
@@ -281,8 +281,8 @@ TEST_CASE("VGA picture: 320x200 in sixteen colours has doubled dots and lines") 
 TEST_CASE("VGA picture: CGA modes") {
   VgaFixture f;
   f.set_mode(kMode4);
-  f.map.write_value({0xB8000 + 80}, 0x0CC0, 2);   // row 2: colours 3000 0030
-  f.map.write_value({0xBA000 + 80}, 0x0002, 2);   // row 3: 0002
+  f.map.write_value({0xB8000 + 80}, 0x0CC0, 2);  // row 2: colours 3000 0030
+  f.map.write_value({0xBA000 + 80}, 0x0002, 2);  // row 3: 0002
   f.render();
   REQUIRE(f.frame.width == 640);
   REQUIRE(f.frame.height == 400);
@@ -326,8 +326,11 @@ TEST_CASE("VGA picture: VBE packed modes") {
     u64 value;
     u32 colour;
   };
-  const Case cases[] = {{8, 5, 0xFF8000},          {15, 0x7C1F, 0xFF00FF}, {16, 0x07E0, 0x00FF00},
-                        {24, 0x123456, 0x123456}, {32, 0xFF654321, 0x654321}};
+  const Case cases[] = {{8, 5, 0xFF8000},
+                        {15, 0x7C1F, 0xFF00FF},
+                        {16, 0x07E0, 0x00FF00},
+                        {24, 0x123456, 0x123456},
+                        {32, 0xFF654321, 0x654321}};
   for (const Case& c : cases) {
     f.dispi(4, 0);
     f.dispi(1, 640), f.dispi(2, 480), f.dispi(3, c.bits);
@@ -335,7 +338,8 @@ TEST_CASE("VGA picture: VBE packed modes") {
     f.set_colour(5, 0xFF, 0x80, 0x00);
     const u64 bytes = (c.bits + 7u) / 8;
     for (u64 i = 0; i < bytes; ++i) {
-      f.poke(VgaFixture::kFrameBuffer + (640 * 3 + 2) * bytes + i, static_cast<u8>(c.value >> (8 * i)));
+      f.poke(VgaFixture::kFrameBuffer + (640 * 3 + 2) * bytes + i,
+             static_cast<u8>(c.value >> (8 * i)));
     }
     f.render();
     REQUIRE(f.frame.width == 640);
@@ -404,4 +408,39 @@ TEST_CASE("VGA picture: knows when it has changed") {
   CHECK_FALSE(f.vga.changed());
   f.dispi(9, 1000);
   CHECK(f.vga.changed());
+}
+
+TEST_CASE("VGA picture: whatever the registers hold, it stays inside video memory") {
+  VgaFixture f;
+  u32 state = 12345;
+  auto random = [&state] { return static_cast<u8>((state = state * 1664525 + 1013904223) >> 24); };
+  for (unsigned round = 0; round < 20; ++round) {
+    f.out(0x3C2, random() | 1);
+    f.crtc(0x11, 0);
+    for (u8 i = 0; i < 25; ++i) f.crtc(i, random());
+    for (u8 i = 0; i < 5; ++i) f.sequencer(i, static_cast<u8>(random() & ~0x20));
+    for (u8 i = 0; i < 9; ++i) f.graphics(i, random());
+    for (u8 i = 0; i < 21; ++i) f.attribute(i, random());
+    f.crtc(0x01, random() & 0x1F);  // narrow, for the sake of time
+    f.crtc(0x07, random() & 0xBD), f.crtc(0x17, random() & 0xFB);
+    for (unsigned i = 0; i < 50; ++i) {
+      const u64 address = 0xA0000 + (random() << 9) + 2 * random();
+      f.map.write_value({address}, random(), 1u << (random() & 3));
+      f.map.read_value({address}, 4);
+    }
+    if (round % 3 == 2) {
+      constexpr u16 kBits[] = {4, 8, 15, 16, 24, 32};
+      f.dispi(4, 0);
+      f.dispi(1, random()), f.dispi(2, random() & 0x3F), f.dispi(3, kBits[random() % 6]);
+      f.dispi(4, static_cast<u16>(random() | 1));
+      f.dispi(6, static_cast<u16>(random() << 4));
+      f.dispi(8, static_cast<u16>(random() << 8)), f.dispi(9, static_cast<u16>(random() << 8));
+      f.dispi(5, static_cast<u16>(random() << 6));
+    }
+    f.render();
+    CHECK(f.frame.pixels.size() == std::size_t{f.frame.width} * f.frame.height);
+    const TextScreen text = f.vga.text();
+    CHECK(text.characters.size() == std::size_t{text.columns} * text.rows);
+    f.dispi(4, 0);
+  }
 }

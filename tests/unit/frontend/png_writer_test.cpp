@@ -25,7 +25,8 @@ TEST_CASE("PNG: what is written can be read back") {
   image.format = PNG_FORMAT_RGB;
   std::vector<u8> bytes(PNG_IMAGE_SIZE(image));
   REQUIRE(png_image_finish_read(&image, nullptr, bytes.data(), 0, nullptr) != 0);
-  CHECK(bytes == std::vector<u8>{0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255, 0x12, 0x34, 0x56, 255, 255, 255});
+  CHECK(bytes ==
+        std::vector<u8>{0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255, 0x12, 0x34, 0x56, 255, 255, 255});
   std::remove(path.c_str());
 }
 

@@ -62,8 +62,9 @@ void push_window(SDL_WindowEventID id) {
   SDL_PushEvent(&event);
 }
 
-/// The events in one line: "+04" a key down, "-04" up, "m1,2w0b0" a motion, "q" quit. What the window
-/// system adds by itself (motions to the middle of the window) has no movement and is left out.
+/// The events in one line: "+04" a key down, "-04" up, "m1,2w0b0" a motion, "q" quit. What the
+/// window system adds by itself (motions to the middle of the window) has no movement and is left
+/// out.
 std::string describe(const std::vector<WindowEvent>& events) {
   std::string text;
   u8 buttons = 0;
@@ -92,7 +93,7 @@ TEST_CASE("window: keys are HID usages, without the host's repeats") {
   push_key(SDL_SCANCODE_A, false);
   push_key(SDL_SCANCODE_RCTRL, true);
   push_key(SDL_SCANCODE_RCTRL, false);
-  push_key(SDL_SCANCODE_RETURN, false);   // never pressed here
+  push_key(SDL_SCANCODE_RETURN, false);    // never pressed here
   push_key(SDL_SCANCODE_AUDIOPLAY, true);  // not on the keyboard page
   CHECK(describe(window->poll()) == "+4 -4 +228 -228 ");
   CHECK(window->poll().empty());

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# linux_disk.sh RINGSHIFT: a disk that the guest formats, mounts and writes through IDE DMA checks clean on
+# the host, with the same data; with --snapshot the image doesn't change.
+source "$(dirname "$0")/lib.sh"
+linux_arguments kernel-686-pae
+truncate -s 48M "$work/disk.img"
+cat >"$work/script" <<'S'
+expect guest# 
+send mke2fs -q /dev/sda >/dev/null; mkdir -p /mnt; mount /dev/sda /mnt; echo mounted=$?\n
+expect mounted=0
+send cat /sys/block/sda/device/../../../../../dma_mode /sys/class/ata_device/dev1.0/dma_mode; cp /bin/busybox /mnt/a; seq 100000 >/mnt/b; cp /mnt/a /mnt/c; sync; sha256sum /mnt/a /mnt/b\n
+expect MWDMA2|UDMA
+expect /mnt/b
+send umount /mnt; echo done=$?\n
+expect done=0
+send poweroff\n
+S
+boot "${linux[@]}" --serial stdio --append "console=ttyS0" --timeout 600 --disk "$work/disk.img" --script "$work/script"
+wants 0
+e2fsck -fn "$work/disk.img" || die "the file system is not clean"
+debugfs -R 'cat /b' "$work/disk.img" 2>/dev/null | cmp - <(seq 100000) || die "/b differs"
+debugfs -R 'cat /c' "$work/disk.img" 2>/dev/null | cmp - "$guests/busybox" || die "/c differs"
+
+before=$(sha256sum <"$work/disk.img")
+boot "${linux[@]}" --serial stdio --append "console=ttyS0" --timeout 600 --snapshot --disk "$work/disk.img" \
+  --expect 'guest# ' --send 'mount /dev/sda /mnt; rm /mnt/b; echo gone >/mnt/d; sync; umount /mnt; mount /dev/sda /mnt; cat /mnt/d; ls /mnt; echo ok=$?\n' \
+  --expect 'gone' --expect 'ok=0' --send 'poweroff\n'
+wants 0
+[ "$before" = "$(sha256sum <"$work/disk.img")" ] || die "--snapshot changed the image"
