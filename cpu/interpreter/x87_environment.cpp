@@ -95,7 +95,7 @@ void load_environment(ExtendedState& state, EnvironmentLayout layout,
     data_selector = data_high & 0xFFFF;
   }
   const u16 status = static_cast<u16>(get_word(area, layout, Status));
-  image::move_top(state, (status & image::kTopMask) >> image::kTopShift);
+  image::set_top(state, (status & image::kTopMask) >> image::kTopShift);
   image::store<u16>(state, image::kStatus, status);
   image::set_control(state, static_cast<u16>(get_word(area, layout, Control)));
   image::set_full_tag_word(state, static_cast<u16>(get_word(area, layout, Tags)));
