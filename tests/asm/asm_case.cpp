@@ -109,9 +109,12 @@ Result<void> parse_fault(AsmCase& test, const std::string& line) {
 Result<void> parse_mode(AsmCase& test, const std::string& mode) {
   if (mode == "user32") return {};
   test.on_host = false;
-  if (mode == "kernel32") test.mode = TestMode::Kernel32;
-  else if (mode == "real16") test.mode = TestMode::Real16;
-  else return Error{test.name + ": unknown mode " + mode};
+  if (mode == "kernel32")
+    test.mode = TestMode::Kernel32;
+  else if (mode == "real16")
+    test.mode = TestMode::Real16;
+  else
+    return Error{test.name + ": unknown mode " + mode};
   return {};
 }
 
@@ -179,7 +182,10 @@ void fill_memory(const AsmCase& test, const TestMemory& memory) {
 
 AsmResult collect(std::string engine, const CpuImage& image, const Outcome& outcome,
                   const TestMemory& memory) {
-  return {std::move(engine), image, outcome, {memory.data, memory.data + kDataBytes},
+  return {std::move(engine),
+          image,
+          outcome,
+          {memory.data, memory.data + kDataBytes},
           {memory.stack, memory.stack + kPageSize}};
 }
 
@@ -201,9 +207,12 @@ Result<AsmResult> run_interpreter(const AsmCase& test, Style style) {
   if (!engine) return engine.error();
   CpuImage image = test.start;
   Outcome outcome;
-  if (style == Style::Steps) outcome = (*engine)->run_until(image, test.end(), kStepLimit);
-  else if (test.mode == TestMode::User32) outcome = (*engine)->run_program(image);
-  else outcome = (*engine)->run_to_halt(image, test.end());
+  if (style == Style::Steps)
+    outcome = (*engine)->run_until(image, test.end(), kStepLimit);
+  else if (test.mode == TestMode::User32)
+    outcome = (*engine)->run_program(image);
+  else
+    outcome = (*engine)->run_to_halt(image, test.end());
   const char* name = style == Style::Steps ? "interpreter, by steps" : "interpreter, by blocks";
   return collect(name, image, outcome, (*engine)->memory());
 }
@@ -211,10 +220,9 @@ Result<AsmResult> run_interpreter(const AsmCase& test, Style style) {
 std::string failed_check(const AsmCase& test, const AsmResult& result) {
   constexpr u8 kInvalidOpcode = 6;
   if (test.outcome.ending == Ending::Fault) return {};
-  const bool gave_up =
-      test.mode == TestMode::User32
-          ? result.outcome.ending == Ending::Fault && result.outcome.vector == kInvalidOpcode
-          : result.outcome.ending == Ending::OutOfSteps;
+  const bool gave_up = test.mode == TestMode::User32 ? result.outcome.ending == Ending::Fault &&
+                                                           result.outcome.vector == kInvalidOpcode
+                                                     : result.outcome.ending == Ending::OutOfSteps;
   return gave_up ? ": check number " + std::to_string(result.image.gpr[0]) + " failed" : "";
 }
 
@@ -257,8 +265,8 @@ void judge_one(const AsmCase& test, const AsmResult& result, std::vector<std::st
   }
   if ((result.image.eflags & test.flags_mask) != test.flags_value) {
     char text[96];
-    std::snprintf(text, sizeof text, ": flags are %08X, expected %08X of %08X",
-                  result.image.eflags, test.flags_value, test.flags_mask);
+    std::snprintf(text, sizeof text, ": flags are %08X, expected %08X of %08X", result.image.eflags,
+                  test.flags_value, test.flags_mask);
     out.push_back(result.engine + text);
   }
   judge_memory(test, result, out);

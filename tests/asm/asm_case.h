@@ -1,16 +1,14 @@
 // One .asm test: a program and, in its leading comments, the state it starts from and the result it
-// must have. The program checks most of its results itself (common.inc): a check that fails ends the
-// program with its number in EAX.
+// must have. The program checks most of its results itself (common.inc): a check that fails ends
+// the program with its number in EAX.
 //
-//   ; mode: user32 | kernel32 | real16     which machine; user32 runs on the host's processor as well
-//   ; host: no                             not on the host (privileged, or about paging)
-//   ; set: eax=1 mxcsr=0x1F80              registers at the start (others are zero; ESP is valid)
-//   ; memory: 0x20000000 01 02 FF          bytes at the start
-//   ; expect: ebx=5                        registers at the end
-//   ; flags: cf=1 zf=0                     EFLAGS bits at the end
-//   ; expect-memory: 0x20000000 01 02      bytes at the end
-//   ; fault: 14 error=6 cr2=0x20002000     the program must end with this exception
-//   ; undefined: af of                     flags in which processors may differ
+//   ; mode: user32 | kernel32 | real16     which machine; user32 runs on the host's processor as
+//   well ; host: no                             not on the host (privileged, or about paging) ;
+//   set: eax=1 mxcsr=0x1F80              registers at the start (others are zero; ESP is valid) ;
+//   memory: 0x20000000 01 02 FF          bytes at the start ; expect: ebx=5 registers at the end ;
+//   flags: cf=1 zf=0                     EFLAGS bits at the end ; expect-memory: 0x20000000 01 02
+//   bytes at the end ; fault: 14 error=6 cr2=0x20002000     the program must end with this
+//   exception ; undefined: af of                     flags in which processors may differ
 //
 // Whatever a test expects, all engines that run it must agree on every register and byte.
 #pragma once

@@ -30,7 +30,8 @@ int main(int argc, char** argv) {
     const ringshift::u32 top = result.image.gpr[4] - layout::kStack;
     if (top >= result.stack.size()) continue;
     const auto stack = std::span(result.stack).subspan(top);
-    std::printf("stack: %s\n", hexadecimal(stack.first(std::min<std::size_t>(stack.size(), 32))).c_str());
+    std::printf("stack: %s\n",
+                hexadecimal(stack.first(std::min<std::size_t>(stack.size(), 32))).c_str());
   }
   return 1;
 }

@@ -1,5 +1,5 @@
-// Every mnemonic of cpu/instructions.def must be tested: drawn by the fuzzer, or executed by an .asm
-// test. Arguments: SOURCE BINARY pairs.
+// Every mnemonic of cpu/instructions.def must be tested: drawn by the fuzzer, or executed by an
+// .asm test. Arguments: SOURCE BINARY pairs.
 #include <algorithm>
 #include <cstdio>
 #include <set>
@@ -17,10 +17,10 @@ std::set<std::string> absent_features() {
   std::set<std::string> absent;
   const cpu::CpuidModel model = cpu::CpuidModel::from_host();
   std::size_t line = 0;
-#define INSTRUCTION(mnemonic, binder, feature, test)                          \
-  if (!model.has(cpu::Feature::feature)) {                                    \
-    absent.insert(std::string(cpu::instruction_table_mnemonic(line)));        \
-  }                                                                           \
+#define INSTRUCTION(mnemonic, binder, feature, test)                   \
+  if (!model.has(cpu::Feature::feature)) {                             \
+    absent.insert(std::string(cpu::instruction_table_mnemonic(line))); \
+  }                                                                    \
   ++line;
 #include "cpu/instructions.def"
 #undef INSTRUCTION
@@ -56,4 +56,6 @@ int check(int argc, char** argv) {
 }  // namespace
 }  // namespace ringshift::tests
 
-int main(int argc, char** argv) { return ringshift::tests::check(argc, argv); }
+int main(int argc, char** argv) {
+  return ringshift::tests::check(argc, argv);
+}

@@ -1,6 +1,7 @@
 // The guest machine of the instruction tests: a processor with the test areas mapped at the same
 // linear addresses and with the same rights as the host engine has them, PAE paging with
-// execute-disable like the host's own, flat 32-bit segments at CPL 3 (or 0 for system instructions).
+// execute-disable like the host's own, flat 32-bit segments at CPL 3 (or 0 for system
+// instructions).
 #pragma once
 
 #include <functional>
@@ -42,8 +43,8 @@ class InterpreterEngine {
   /// address without memory, is Ending::Reached, as with the host engine.
   Outcome run_program(CpuImage& image);
   /// Any mode, instruction by instruction until control reaches linear address `end`, calling
-  /// `executed` with the mnemonic of each one. Kernel32 and Real16: exceptions go where the guest's own
-  /// tables say; a triple fault is Ending::Fault.
+  /// `executed` with the mnemonic of each one. Kernel32 and Real16: exceptions go where the guest's
+  /// own tables say; a triple fault is Ending::Fault.
   using Executed = std::function<void(u16 mnemonic)>;
   Outcome run_until(CpuImage& image, u32 end, unsigned step_limit, const Executed& executed = {});
   /// Kernel32, Real16: whole blocks at a time until the HLT that the caller has placed at `end`.
