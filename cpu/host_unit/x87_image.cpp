@@ -22,8 +22,7 @@ void set_status(ExtendedState& state, u16 value) {
 }
 
 void set_top(ExtendedState& state, unsigned new_top) {
-  const unsigned old_top = top(state);
-  if (new_top != old_top) move_top(state, static_cast<int>(new_top) - static_cast<int>(old_top));
+  move_top(state, static_cast<int>((new_top - top(state)) & 7));
 }
 
 void initialise_x87(ExtendedState& state) {

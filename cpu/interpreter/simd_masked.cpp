@@ -57,8 +57,8 @@ u64 destination_offset(const Processor& processor, const Instruction& instructio
   return processor.state.gpr[Rdi] & address_mask(instruction);
 }
 
-/// The byte-masked stores may fault for bytes that the mask leaves out, even for an empty mask (SDM 2B
-/// MASKMOVDQU calls it implementation-dependent). Like the processors at hand: by quadwords, the
+/// The byte-masked stores may fault for bytes that the mask leaves out, even for an empty mask (SDM
+/// 2B MASKMOVDQU calls it implementation-dependent). Like the processors at hand: by quadwords, the
 /// higher one first.
 Completion probe_quadwords(Processor& processor, const Instruction& instruction,
                            unsigned quadwords) {
@@ -166,7 +166,8 @@ Completion execute_gather(Processor& processor, const Instruction& instruction) 
   }
   if (faulted) {
     // What lies beyond the elements is cleared by the completed instruction, but the 128-bit form
-    // clears the upper half with the first element. All of the mask has been widened to full elements.
+    // clears the upper half with the first element. All of the mask has been widened to full
+    // elements.
     const std::size_t used = elements * sizeof(T);
     const std::size_t kept = progressed && vector_length == 16 ? 16 : old.size();
     std::copy(old.begin() + used, old.begin() + kept, result.begin() + used);

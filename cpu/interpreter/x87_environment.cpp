@@ -222,8 +222,8 @@ Completion execute_frstor(Processor& processor, const Instruction& instruction) 
   ExtendedState& state = processor.state.extended;
   const EnvironmentLayout layout = layout_of(processor, instruction);
   std::array<u8, kLongestState> area{};
-  TRY_OR_FAULT(read_area(processor, instruction, area,
-                         layout.length() + kRegisterLength * kRegisters));
+  TRY_OR_FAULT(
+      read_area(processor, instruction, area, layout.length() + kRegisterLength * kRegisters));
   const bool pending = image::exception_pending(state);
   load_environment(state, layout, area);
   for (unsigned i = 0; i < kRegisters; ++i) {
