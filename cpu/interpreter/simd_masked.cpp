@@ -165,11 +165,11 @@ Completion execute_gather(Processor& processor, const Instruction& instruction) 
     progressed = true;
   }
   if (faulted) {
-    // What lies beyond the elements is cleared by the completed instruction; a first element loaded
-    // clears the upper half beyond an XMM register. All of the mask has been widened to full
+    // What lies beyond the elements is cleared by the completed instruction, but the 128-bit form
+    // clears the upper half with the first element. All of the mask has been widened to full
     // elements.
     const std::size_t used = elements * sizeof(T);
-    const std::size_t kept = progressed ? std::max<std::size_t>(used, 16) : old.size();
+    const std::size_t kept = progressed && vector_length == 16 ? 16 : old.size();
     std::copy(old.begin() + used, old.begin() + kept, result.begin() + used);
     for (unsigned i = elements; i < vector_length / sizeof(T); ++i) {
       set_element<T>(mask, i, selected<T>(old_mask, i) ? static_cast<T>(~T{0}) : T{0});
