@@ -45,7 +45,7 @@ struct Faulted {};
 template <typename T>
 class [[nodiscard]] GuestResult {
  public:
-  constexpr GuestResult(T value) : value_(value) {}  // NOLINT: implicit on purpose
+  constexpr GuestResult(T value) : value_(value) {}   // NOLINT: implicit on purpose
   constexpr GuestResult(Faulted) : faulted_(true) {}  // NOLINT: implicit on purpose
   constexpr bool faulted() const { return faulted_; }
   constexpr T value() const { return value_; }
@@ -68,12 +68,12 @@ class [[nodiscard]] GuestResult<void> {
 };
 
 /// The value of a GuestResult; on a fault, returns from the enclosing function with the fault.
-#define GUEST_TRY(expression)                                         \
-  __extension__({                                                     \
-    auto guest_try_result = (expression);                             \
-    if (guest_try_result.faulted()) [[unlikely]]                      \
-      return ::ringshift::cpu::Faulted{};                             \
-    guest_try_result.value();                                         \
+#define GUEST_TRY(expression)                    \
+  __extension__({                                \
+    auto guest_try_result = (expression);        \
+    if (guest_try_result.faulted()) [[unlikely]] \
+      return ::ringshift::cpu::Faulted{};        \
+    guest_try_result.value();                    \
   })
 
 }  // namespace ringshift::cpu

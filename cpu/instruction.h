@@ -1,5 +1,5 @@
-// A decoded instruction as the engines see it: Zydis' result boiled down to what execution needs. The
-// decoder fills it once; a block of them is what the interpreter caches.
+// A decoded instruction as the engines see it: Zydis' result boiled down to what execution needs.
+// The decoder fills it once; a block of them is what the interpreter caches.
 #pragma once
 
 #include <array>
@@ -18,27 +18,27 @@ enum class Completion : u8 {
   Branch,    ///< RIP has been set by the instruction
   EndBlock,  ///< like Next, but modes, interrupt state or code may have changed: leave the block
   Repeat,    ///< a REP string instruction gives way between iterations: RIP stays, no fault
-  Fault,     ///< an exception waits in the Processor; RIP and all else are as before the instruction
+  Fault,  ///< an exception waits in the Processor; RIP and all else are as before the instruction
 };
 
 using Handler = Completion (*)(Processor&, const Instruction&);
 
 enum class OperandKind : u8 {
   None,
-  Gpr,            ///< `reg` 0-15 at `size`
-  HighByte,       ///< AH CH DH BH: `reg` 0-3, size 1
-  Segment,        ///< `reg` is a SegmentName
-  Control,        ///< CR`reg`
-  Debug,          ///< DR`reg`
-  X87,            ///< ST(`reg`)
-  Mmx,            ///< MM`reg`
-  Xmm,            ///< XMM`reg`
-  Ymm,            ///< YMM`reg`
-  Memory,         ///< the instruction's only memory operand: see Instruction::memory
-  Immediate,      ///< Instruction::immediate (sign-extended as the encoding says)
-  Immediate2,     ///< the second immediate (ENTER, EXTRQ), Instruction::immediate2
-  RelativeBranch, ///< Instruction::immediate is the displacement from the next instruction
-  FarPointer,     ///< immediate2:immediate = selector:offset
+  Gpr,             ///< `reg` 0-15 at `size`
+  HighByte,        ///< AH CH DH BH: `reg` 0-3, size 1
+  Segment,         ///< `reg` is a SegmentName
+  Control,         ///< CR`reg`
+  Debug,           ///< DR`reg`
+  X87,             ///< ST(`reg`)
+  Mmx,             ///< MM`reg`
+  Xmm,             ///< XMM`reg`
+  Ymm,             ///< YMM`reg`
+  Memory,          ///< the instruction's only memory operand: see Instruction::memory
+  Immediate,       ///< Instruction::immediate (sign-extended as the encoding says)
+  Immediate2,      ///< the second immediate (ENTER, EXTRQ), Instruction::immediate2
+  RelativeBranch,  ///< Instruction::immediate is the displacement from the next instruction
+  FarPointer,      ///< immediate2:immediate = selector:offset
 };
 
 struct Operand {
@@ -71,10 +71,10 @@ enum class ControlFlow : u8 {
 
 struct Instruction {
   Handler handler = nullptr;
-  u16 mnemonic = 0;      ///< ZydisMnemonic; the number of the line in instructions.def's order too
-  u8 length = 0;         ///< bytes
-  u8 operand_size = 4;   ///< effective operand size in bytes: 2, 4 (8 in long mode)
-  u8 address_size = 4;   ///< effective address size in bytes: 2, 4 (8)
+  u16 mnemonic = 0;     ///< ZydisMnemonic; the number of the line in instructions.def's order too
+  u8 length = 0;        ///< bytes
+  u8 operand_size = 4;  ///< effective operand size in bytes: 2, 4 (8 in long mode)
+  u8 address_size = 4;  ///< effective address size in bytes: 2, 4 (8)
   ControlFlow control_flow = ControlFlow::Sequential;
   RepeatPrefix repeat = RepeatPrefix::None;
   bool lock = false;
@@ -83,7 +83,7 @@ struct Instruction {
   MemoryOperand memory;
   u64 immediate = 0;
   u64 immediate2 = 0;
-  u8 opcode = 0;         ///< last opcode byte, for families that share a handler
+  u8 opcode = 0;               ///< last opcode byte, for families that share a handler
   std::array<u8, 15> bytes{};  ///< the encoding itself: for the host unit, dumps and messages
   // The host unit's notes, made at first execution: its code for this instruction, and since which
   // clearing of its code area that is valid (0: never).
@@ -93,8 +93,8 @@ struct Instruction {
 
 /// The mode that decoding depends on; part of every block key.
 struct DecodeMode {
-  bool code_32 = false;      ///< CS.D
-  bool long_mode = false;    ///< CS.L with EFER.LMA
+  bool code_32 = false;         ///< CS.D
+  bool long_mode = false;       ///< CS.L with EFER.LMA
   bool real_selectors = false;  ///< real or virtual-8086 mode (some opcodes are undefined there)
   friend bool operator==(DecodeMode, DecodeMode) = default;
 };

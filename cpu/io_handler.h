@@ -10,8 +10,8 @@ class IoHandler {
  public:
   virtual ~IoHandler() = default;
 
-  /// Reads `size` bytes (1, 2, 4 or 8; never more than the region allows) at `offset` from the start
-  /// of the region. The result is little endian and zero-extended.
+  /// Reads `size` bytes (1, 2, 4 or 8; never more than the region allows) at `offset` from the
+  /// start of the region. The result is little endian and zero-extended.
   virtual u64 io_read(u64 offset, unsigned size) = 0;
 
   /// Writes the low `size` bytes of `value` at `offset`.
@@ -27,7 +27,8 @@ struct AccessSizes {
 };
 
 /// Binds one region of a device that has several to a pair of member functions.
-template <typename Device, u64 (Device::*Read)(u64, unsigned), void (Device::*Write)(u64, u64, unsigned)>
+template <typename Device, u64 (Device::*Read)(u64, unsigned),
+          void (Device::*Write)(u64, u64, unsigned)>
 class MemberIoHandler final : public IoHandler {
  public:
   explicit MemberIoHandler(Device& device) : device_(device) {}

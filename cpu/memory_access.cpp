@@ -6,8 +6,8 @@ namespace ringshift::cpu {
 
 namespace {
 
-/// The alignment that #AC demands of an access. SDM 3A §6.15 table 6-7. Vectors of 16 and 32 bytes are
-/// not in the table: they fault with #GP or not at all.
+/// The alignment that #AC demands of an access. SDM 3A §6.15 table 6-7. Vectors of 16 and 32 bytes
+/// are not in the table: they fault with #GP or not at all.
 unsigned demanded_alignment(unsigned length) {
   switch (length) {
     case 2:

@@ -1,5 +1,5 @@
-// What the processor needs from the memory system, as an interface, so that cpu/ depends on nothing:
-// physical access, page translation and host pointers worth caching. mmu/ implements it.
+// What the processor needs from the memory system, as an interface, so that cpu/ depends on
+// nothing: physical access, page translation and host pointers worth caching. mmu/ implements it.
 #pragma once
 
 #include <array>
@@ -16,8 +16,8 @@ enum class Privilege : u8 { Supervisor, User };
 struct PageAccess {
   AccessType type = AccessType::Read;
   Privilege privilege = Privilege::Supervisor;
-  /// An implicit supervisor access (descriptor tables, TSS): SMAP applies even when EFLAGS.AC is set.
-  /// SDM 3A §4.6.1.
+  /// An implicit supervisor access (descriptor tables, TSS): SMAP applies even when EFLAGS.AC is
+  /// set. SDM 3A §4.6.1.
   bool implicit = false;
 };
 

@@ -1,5 +1,6 @@
 // Everything outside the processor's package except memory: I/O ports, the interrupt controllers'
-// side of the INTR/NMI handshake, time, and the local APIC's registers that are reached by MSR or CR8.
+// side of the INTR/NMI handshake, time, and the local APIC's registers that are reached by MSR or
+// CR8.
 #pragma once
 
 #include "cpu/types.h"
@@ -18,8 +19,8 @@ class Platform {
   virtual u8 acknowledge_interrupt() = 0;
   /// FERR#: an unmasked x87 error with CR0.NE clear (IRQ 13 on a PC); `false` after it is cleared.
   virtual void set_ferr(bool asserted) = 0;
-  /// IGNNE#: x87 instructions go on in spite of the error (a PC asserts it from the write to port F0h
-  /// until FERR# is deasserted). SDM 3A §8.7.1 "MS-DOS compatibility".
+  /// IGNNE#: x87 instructions go on in spite of the error (a PC asserts it from the write to port
+  /// F0h until FERR# is deasserted). SDM 3A §8.7.1 "MS-DOS compatibility".
   virtual bool ignore_numeric_error() const { return false; }
 
   /// Guest time-stamp counter before IA32_TSC_ADJUST and writes to it, which State holds.

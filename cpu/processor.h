@@ -1,7 +1,8 @@
-// One guest processor: its architectural state and the operations that the manual describes in terms
-// of that state: memory access through segmentation and paging, control transfer, exceptions, task
-// switches, control registers. Engines execute instructions; whatever in an instruction is more than
-// data flow is a member here, shared by the interpreter's handlers and the translator's call-outs.
+// One guest processor: its architectural state and the operations that the manual describes in
+// terms of that state: memory access through segmentation and paging, control transfer, exceptions,
+// task switches, control registers. Engines execute instructions; whatever in an instruction is
+// more than data flow is a member here, shared by the interpreter's handlers and the translator's
+// call-outs.
 //
 // Members are implemented by topic: memory_access.cpp, segmentation.cpp, far_transfer.cpp,
 // interrupts.cpp, task_switch.cpp, control_registers.cpp, debug_registers.cpp, msr.cpp.
@@ -23,11 +24,11 @@
 namespace ringshift::cpu {
 
 enum class InterruptSource : u8 {
-  External,   ///< INTR or NMI
-  Exception,  ///< a fault, trap or abort of the processor's
-  Software,   ///< INT n (CDh)
+  External,      ///< INTR or NMI
+  Exception,     ///< a fault, trap or abort of the processor's
+  Software,      ///< INT n (CDh)
   SoftwareTrap,  ///< INT3 (CCh), INTO: in virtual-8086 mode without IOPL check and VME redirection
-  Privileged, ///< INT1
+  Privileged,    ///< INT1
 };
 
 enum class FarKind : u8 { Jump, Call };
@@ -37,7 +38,8 @@ enum class TaskSwitchSource : u8 { Jump, Call, Interrupt, Iret };
 class CodeCacheClient {
  public:
   virtual ~CodeCacheClient() = default;
-  /// `length` bytes within one page; more than a page means that any code may have become other code.
+  /// `length` bytes within one page; more than a page means that any code may have become other
+  /// code.
   virtual void code_written(PhysicalAddress address, u64 length) = 0;
   /// The linear-to-physical mapping may have changed (CR3, INVLPG, paging bits).
   virtual void translations_changed() = 0;
@@ -60,8 +62,8 @@ class Processor final : public CodeObserver {
   HostUnit& host_unit() { return host_unit_; }
 
   // --- Faults: raise() records the exception and returns what GuestResult and Completion take ---
-  Faulted raise(Vector vector);                       ///< without error code
-  Faulted raise(Vector vector, u32 error_code);       ///< with error code
+  Faulted raise(Vector vector);                  ///< without error code
+  Faulted raise(Vector vector, u32 error_code);  ///< with error code
   Faulted raise_page_fault(u64 linear, u32 error_code);
   Faulted raise_debug(u64 dr6_bits);
   const GuestException& pending_exception() const { return pending_exception_; }
@@ -73,10 +75,18 @@ class Processor final : public CodeObserver {
   /// A 32-bit write clears the upper half, narrower ones keep the rest. SDM 1 §3.4.1.1.
   void write_gpr(unsigned reg, unsigned size, u64 value) {
     switch (size) {
-      case 1: state.gpr[reg] = (state.gpr[reg] & ~u64{0xFF}) | (value & 0xFF); break;
-      case 2: state.gpr[reg] = (state.gpr[reg] & ~u64{0xFFFF}) | (value & 0xFFFF); break;
-      case 4: state.gpr[reg] = value & 0xFFFFFFFF; break;
-      default: state.gpr[reg] = value; break;
+      case 1:
+        state.gpr[reg] = (state.gpr[reg] & ~u64{0xFF}) | (value & 0xFF);
+        break;
+      case 2:
+        state.gpr[reg] = (state.gpr[reg] & ~u64{0xFFFF}) | (value & 0xFFFF);
+        break;
+      case 4:
+        state.gpr[reg] = value & 0xFFFFFFFF;
+        break;
+      default:
+        state.gpr[reg] = value;
+        break;
     }
   }
   u8 read_high_byte(unsigned reg) const { return static_cast<u8>(state.gpr[reg] >> 8); }
@@ -89,8 +99,9 @@ class Processor final : public CodeObserver {
     u64 offset = static_cast<u64>(operand.displacement);
     if (operand.base != kNoRegister) offset += state.gpr[operand.base];
     if (operand.index != kNoRegister) offset += state.gpr[operand.index] * operand.scale;
-    return offset & (instruction.address_size == 8 ? ~u64{0}
-                                                   : (u64{1} << (8 * instruction.address_size)) - 1);
+    return offset &
+           (instruction.address_size == 8 ? ~u64{0}
+                                          : (u64{1} << (8 * instruction.address_size)) - 1);
   }
 
   // --- Memory through segmentation and paging at the current privilege (memory_access.h/.cpp) ---
@@ -112,9 +123,11 @@ class Processor final : public CodeObserver {
   /// Checks that a write of `length` bytes would succeed, without writing (A/D bits are set).
   GuestResult<void> probe_write(SegmentName segment, u64 offset, unsigned length);
   /// Segment check alone: the linear address of an access. Faults: #GP/#SS.
-  GuestResult<u64> linear_address(SegmentName segment, u64 offset, unsigned length, AccessType type);
+  GuestResult<u64> linear_address(SegmentName segment, u64 offset, unsigned length,
+                                  AccessType type);
 
-  // --- Memory by linear address (descriptor tables, TSS: Supervisor + implicit; page fault only) ---
+  // --- Memory by linear address (descriptor tables, TSS: Supervisor + implicit; page fault only)
+  // ---
   template <typename T>
   GuestResult<T> read_linear(u64 linear, PageAccess access);
   template <typename T>
@@ -132,9 +145,7 @@ class Processor final : public CodeObserver {
   void flush_tlb_page(u64 linear);
 
   // --- Stack (SS.B decides SP or ESP) ---
-  unsigned stack_address_size() const {
-    return state.segment(SegmentName::SS).big ? 4 : 2;
-  }
+  unsigned stack_address_size() const { return state.segment(SegmentName::SS).big ? 4 : 2; }
   /// `size` 2, 4 or 8. SP/ESP changes only when the access succeeds.
   GuestResult<void> push(u64 value, unsigned size);
   GuestResult<u64> pop(unsigned size);
@@ -167,8 +178,9 @@ class Processor final : public CodeObserver {
   GuestResult<void> sysenter();
   GuestResult<void> sysexit(unsigned operand_size);
   GuestResult<void> task_switch(u16 selector, TaskSwitchSource source, u64 return_rip);
-  /// Delivers `exception` with double- and triple-fault rules (SDM 3A §6.15 tables 6-4, 6-5). After a
-  /// triple fault state.activity is Shutdown. Clears partial effects: RIP must be the faulting one's.
+  /// Delivers `exception` with double- and triple-fault rules (SDM 3A §6.15 tables 6-4, 6-5). After
+  /// a triple fault state.activity is Shutdown. Clears partial effects: RIP must be the faulting
+  /// one's.
   void deliver_exception(const GuestException& exception);
   void deliver_pending_exception() { deliver_exception(pending_exception_); }
   /// Delivers an external interrupt or NMI; faults during delivery are delivered as exceptions.
@@ -177,12 +189,13 @@ class Processor final : public CodeObserver {
   // --- Between instructions ---
   /// Anything for service_events() to look at? One load and one test on the engine's hot path.
   bool attention() const { return attention_.load(std::memory_order_relaxed) != 0; }
-  /// Debug traps, NMI, interrupts, instruction breakpoints, in the manual's order (SDM 3A §6.9 table
-  /// 6-2); wakes from HLT. Returns true if control flow has changed.
+  /// Debug traps, NMI, interrupts, instruction breakpoints, in the manual's order (SDM 3A §6.9
+  /// table 6-2); wakes from HLT. Returns true if control flow has changed.
   ///
-  /// An engine calls it before an instruction whenever attention() is set. Where attention() is still
-  /// set afterwards (single-step, breakpoints, RF, an STI or MOV SS shadow, a kick), the engine runs
-  /// exactly one instruction and calls again; where state.activity isn't Running, it leaves.
+  /// An engine calls it before an instruction whenever attention() is set. Where attention() is
+  /// still set afterwards (single-step, breakpoints, RF, an STI or MOV SS shadow, a kick), the
+  /// engine runs exactly one instruction and calls again; where state.activity isn't Running, it
+  /// leaves.
   bool service_events();
   /// INTR. From the vCPU's thread only.
   void set_interrupt_line(bool asserted);
@@ -231,7 +244,8 @@ class Processor final : public CodeObserver {
   u64 string_iterations = 0;  ///< of REP instructions, beyond the first
 
  private:
-  static constexpr u32 kKick = 1, kInterrupt = 2, kNmi = 4, kDebug = 8, kShadow = 16, kActivity = 32;
+  static constexpr u32 kKick = 1, kInterrupt = 2, kNmi = 4, kDebug = 8, kShadow = 16,
+                       kActivity = 32;
 
   struct Implementation;  // helpers of the topic files that need private access
   friend struct Implementation;

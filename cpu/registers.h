@@ -30,8 +30,8 @@ inline constexpr u64 PE = 1U << 0, MP = 1U << 1, EM = 1U << 2, TS = 1U << 3, ET 
 namespace cr4 {
 inline constexpr u64 VME = 1U << 0, PVI = 1U << 1, TSD = 1U << 2, DE = 1U << 3, PSE = 1U << 4,
                      PAE = 1U << 5, MCE = 1U << 6, PGE = 1U << 7, PCE = 1U << 8, OSFXSR = 1U << 9,
-                     OSXMMEXCPT = 1U << 10, UMIP = 1U << 11, FSGSBASE = 1U << 16, OSXSAVE = 1U << 18,
-                     SMEP = 1U << 20, SMAP = 1U << 21;
+                     OSXMMEXCPT = 1U << 10, UMIP = 1U << 11, FSGSBASE = 1U << 16,
+                     OSXSAVE = 1U << 18, SMEP = 1U << 20, SMAP = 1U << 21;
 }  // namespace cr4
 
 /// IA32_EFER. SDM 3A §2.2.1.

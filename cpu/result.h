@@ -1,6 +1,6 @@
-// Host failures (a file that can't be opened, memory that can't be had) travel as Result<T>, so that
-// every fallible `create()` says so in its type and the person sees one clear line. Guest faults are
-// another kind of thing and use GuestResult (guest_fault.h); broken invariants abort.
+// Host failures (a file that can't be opened, memory that can't be had) travel as Result<T>, so
+// that every fallible `create()` says so in its type and the person sees one clear line. Guest
+// faults are another kind of thing and use GuestResult (guest_fault.h); broken invariants abort.
 #pragma once
 
 #include <optional>
@@ -18,7 +18,7 @@ struct Error {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : content_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit
+  Result(T value) : content_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit
   Result(Error error) : content_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
 
   bool ok() const { return content_.index() == 0; }

@@ -15,7 +15,8 @@ struct SegmentRegister {
   u16 selector = 0;
   u64 base = 0;
   u32 limit = 0;  ///< last valid offset (first invalid one below, for expand-down), in bytes
-  u8 type = 0;    ///< the 4 type bits; for code/data: bit 3 code, 2 conforming/down, 1 R/W, 0 accessed
+  u8 type =
+      0;  ///< the 4 type bits; for code/data: bit 3 code, 2 conforming/down, 1 R/W, 0 accessed
   u8 dpl = 0;
   bool code_or_data = false;  ///< the S bit
   bool present = false;       ///< clear: a null selector was loaded, the segment is unusable
@@ -105,9 +106,7 @@ struct State {
   ExtendedState extended;
 
   SegmentRegister& segment(SegmentName name) { return segments[static_cast<u8>(name)]; }
-  const SegmentRegister& segment(SegmentName name) const {
-    return segments[static_cast<u8>(name)];
-  }
+  const SegmentRegister& segment(SegmentName name) const { return segments[static_cast<u8>(name)]; }
   bool flag(u64 mask) const { return (rflags & mask) != 0; }
   unsigned iopl() const { return (rflags & eflags::IOPL) >> 12; }
   bool protected_mode() const { return (cr0 & cr0::PE) != 0; }

@@ -1,6 +1,6 @@
-// Snapshots. A thing with guest-visible state lists its fields once, in one function that serves for
-// saving and for restoring, so that the two can't drift apart. Fields carry names: a snapshot that
-// doesn't fit is refused with the name of the first field that differs.
+// Snapshots. A thing with guest-visible state lists its fields once, in one function that serves
+// for saving and for restoring, so that the two can't drift apart. Fields carry names: a snapshot
+// that doesn't fit is refused with the name of the first field that differs.
 #pragma once
 
 #include <array>
@@ -20,7 +20,9 @@ class StateArchive;
 
 /// A type that lists its own fields.
 template <typename T>
-concept Serializable = requires(T& value, StateArchive& archive) { value.serialize(archive); };
+concept Serializable = requires(T& value, StateArchive& archive) {
+  value.serialize(archive);
+};
 
 class StateArchive {
  public:
@@ -36,8 +38,8 @@ class StateArchive {
   void section(std::string_view name, u32 version);
 
   template <typename T>
-    requires(std::is_arithmetic_v<T> || std::is_enum_v<T>)
-  void field(std::string_view name, T& value) {
+  requires(std::is_arithmetic_v<T> || std::is_enum_v<T>) void field(std::string_view name,
+                                                                    T& value) {
     raw(name, std::span(reinterpret_cast<u8*>(&value), sizeof value));
   }
   template <Serializable T>

@@ -1,6 +1,7 @@
 // The host as devices see it: serial lines, disks, the screen and input, as small interfaces. The
 // frontend implements them. All calls are made on the vCPU's thread; a backend never blocks it on
-// something that may take for ever, and input from other threads enters through the machine's queue.
+// something that may take for ever, and input from other threads enters through the machine's
+// queue.
 #pragma once
 
 #include <functional>
@@ -49,8 +50,8 @@ class BlockBackend {
 
   virtual u64 size() const = 0;
   virtual bool read_only() const = 0;
-  /// Starts a transfer. `completion` runs on the vCPU's thread, perhaps before the call returns; the
-  /// buffer must stay valid until then.
+  /// Starts a transfer. `completion` runs on the vCPU's thread, perhaps before the call returns;
+  /// the buffer must stay valid until then.
   virtual void read(u64 offset, std::span<u8> buffer, Completion completion) = 0;
   virtual void write(u64 offset, std::span<const u8> buffer, Completion completion) = 0;
   /// Completes when all completed writes are on stable storage.

@@ -104,11 +104,14 @@ Result<void> Board::map_ports(const BoardConfig& config) {
       {FwCfg::kPortBase, FwCfg::kPortCount, "fw_cfg", &fw_cfg_.ports(), FwCfg::kPortSizes},
       {FwCfg::kDmaPortBase, FwCfg::kDmaPortCount, "fw_cfg DMA", &fw_cfg_.dma_ports(),
        FwCfg::kDmaPortSizes},
-      {ConfigurationPorts::kFirstPort, ConfigurationPorts::kPortCount, "PCI configuration",
-       &configuration_ports_, {1, 4}},
+      {ConfigurationPorts::kFirstPort,
+       ConfigurationPorts::kPortCount,
+       "PCI configuration",
+       &configuration_ports_,
+       {1, 4}},
   };
-  // IDE (1F0h, 3F6h, 170h, 376h, bus master) and power management (600h, 700h) are PCI functions that
-  // claim their ports as their registers say.
+  // IDE (1F0h, 3F6h, 170h, 376h, bus master) and power management (600h, 700h) are PCI functions
+  // that claim their ports as their registers say.
   if (config.debug_exit_port) {
     claims.push_back(
         {*config.debug_exit_port, DebugExit::kPortCount, "debug exit", &debug_exit_, {1, 4}});
@@ -127,8 +130,8 @@ Result<void> Board::map_memory() {
     return mapped;
   }
   // The local APIC maps its own page (FEE00000h), which IA32_APIC_BASE moves.
-  if (auto mapped = context_.map.map_mmio({0xFEC00000}, IoApic::kRegionSize, "I/O APIC", io_apic_,
-                                          {4, 4});
+  if (auto mapped =
+          context_.map.map_mmio({0xFEC00000}, IoApic::kRegionSize, "I/O APIC", io_apic_, {4, 4});
       !mapped) {
     return mapped;
   }
@@ -162,7 +165,8 @@ void Board::connect_interrupts() {
   }
   hpet_.legacy_timer().connect(isa_interrupts_.hpet(), 0);
   hpet_.legacy_clock().connect(isa_interrupts_.hpet(), 8);
-  hpet_.on_legacy_replacement([this](bool active) { isa_interrupts_.set_legacy_replacement(active); });
+  hpet_.on_legacy_replacement(
+      [this](bool active) { isa_interrupts_.set_legacy_replacement(active); });
 
   pic_.output().connect(*local_apic_, LocalApic::kLint0);
   local_apic_->interrupt().connect(context_.processor_pins, kIntrPin);
@@ -224,8 +228,7 @@ Result<void> Board::assemble(const BoardConfig& config, const std::vector<u8>& v
   serial_[0] = std::make_unique<Uart16550>(context_.clock, "COM1", config.serial[0]);
   serial_[1] = std::make_unique<Uart16550>(context_.clock, "COM2", config.serial[1]);
   host_bridge_ = std::make_unique<HostBridge>(spaces, context_.memory_size, context_.machine);
-  power_management_ =
-      std::make_unique<PowerManagement>(spaces, context_.clock, context_.machine);
+  power_management_ = std::make_unique<PowerManagement>(spaces, context_.clock, context_.machine);
   isa_bridge_ = std::make_unique<IsaBridge>(spaces, pirq_router_, *power_management_);
   ide_ = std::make_unique<PiixIde>(spaces);
   vga_ = std::make_unique<VgaAdapter>(context_.clock, spaces, *video_memory, rom);
@@ -233,11 +236,33 @@ Result<void> Board::assemble(const BoardConfig& config, const std::vector<u8>& v
   set_up_nvram(config);
 
   // In the order of reset: interrupt controllers first, then what drives their inputs.
-  devices_ = {&pic_, &io_apic_, local_apic_.get(), &pit_, &rtc_, &hpet_, &dma_, &a20_gate_,
-              &keyboard_, &mouse_, &keyboard_controller_, &coprocessor_error_, serial_[0].get(),
-              serial_[1].get(), &parallel_, &floppy_, &debug_console_402_, &debug_console_e9_,
-              &debug_exit_, &panic_port_, &fw_cfg_, &configuration_ports_, host_bridge_.get(),
-              power_management_.get(), isa_bridge_.get(), ide_.get(), vga_.get()};
+  devices_ = {&pic_,
+              &io_apic_,
+              local_apic_.get(),
+              &pit_,
+              &rtc_,
+              &hpet_,
+              &dma_,
+              &a20_gate_,
+              &keyboard_,
+              &mouse_,
+              &keyboard_controller_,
+              &coprocessor_error_,
+              serial_[0].get(),
+              serial_[1].get(),
+              &parallel_,
+              &floppy_,
+              &debug_console_402_,
+              &debug_console_e9_,
+              &debug_exit_,
+              &panic_port_,
+              &fw_cfg_,
+              &configuration_ports_,
+              host_bridge_.get(),
+              power_management_.get(),
+              isa_bridge_.get(),
+              ide_.get(),
+              vga_.get()};
   connect_interrupts();
   attach_pci();
   if (auto mapped = map_ports(config); !mapped) return mapped;
@@ -286,8 +311,8 @@ void Board::reset(ResetKind kind) {
 void Board::serialize(StateArchive& archive) {
   archive.section("board", 1);
   isa_interrupts_.serialize(archive);
-  pirq_router_.serialize(archive);
   for (Device* device : devices_) device->serialize(archive);
+  if (archive.restoring()) pci_bus_.refresh_mappings();
 }
 
 }  // namespace ringshift::devices

@@ -1,6 +1,6 @@
-// The PC: which devices there are, and at which ports, addresses and interrupt requests. board.cpp is
-// the one page that knows; everything else asks the bus. An i440FX with PIIX3/PIIX4, because SeaBIOS
-// and thirty years of guests know that machine.
+// The PC: which devices there are, and at which ports, addresses and interrupt requests. board.cpp
+// is the one page that knows; everything else asks the bus. An i440FX with PIIX3/PIIX4, because
+// SeaBIOS and thirty years of guests know that machine.
 #pragma once
 
 #include <array>

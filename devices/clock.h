@@ -1,6 +1,7 @@
 // The one clock of the machine. Every device timer is an event on it and every device counter is
-// computed from its `now()`, so that a virtual-time mode is a change of TimeSource and not of devices.
-// Events carry no pointers: a snapshot holds deadlines only. Ties run in the order of arming.
+// computed from its `now()`, so that a virtual-time mode is a change of TimeSource and not of
+// devices. Events carry no pointers: a snapshot holds deadlines only. Ties run in the order of
+// arming.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
-// What every emulated device owes the board: a name, reset, and its whole guest-visible state in one
-// list. Snapshot is pure virtual on purpose: a device that can't be saved can't be added.
+// What every emulated device owes the board: a name, reset, and its whole guest-visible state in
+// one list. Snapshot is pure virtual on purpose: a device that can't be saved can't be added.
 #pragma once
 
 #include <string_view>

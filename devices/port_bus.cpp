@@ -6,7 +6,9 @@ namespace ringshift::devices {
 
 namespace {
 
-u32 all_ones(unsigned size) { return size >= 4 ? 0xFFFFFFFFU : (1U << (8 * size)) - 1; }
+u32 all_ones(unsigned size) {
+  return size >= 4 ? 0xFFFFFFFFU : (1U << (8 * size)) - 1;
+}
 
 /// The widest natural access of at most `left` bytes at `offset` that the region takes.
 unsigned piece(const AccessSizes& sizes, unsigned left) {

@@ -1,5 +1,5 @@
-// The 64 KiB I/O port space. Regions are claimed by handlers; two claims on one port are an error of
-// the board, found when it is built. PCI BARs come and go at run time: there a later claim that
+// The 64 KiB I/O port space. Regions are claimed by handlers; two claims on one port are an error
+// of the board, found when it is built. PCI BARs come and go at run time: there a later claim that
 // overlaps is refused and the region stays unmapped, as a person would expect from a bus conflict.
 #pragma once
 

@@ -19,10 +19,14 @@ std::string hex(u64 value, int digits) {
 
 const char* kind_name(mmu::MemoryMap::Kind kind) {
   switch (kind) {
-    case mmu::MemoryMap::Kind::Unmapped: return "unmapped";
-    case mmu::MemoryMap::Kind::Ram: return "RAM";
-    case mmu::MemoryMap::Kind::Rom: return "ROM";
-    case mmu::MemoryMap::Kind::Mmio: return "device";
+    case mmu::MemoryMap::Kind::Unmapped:
+      return "unmapped";
+    case mmu::MemoryMap::Kind::Ram:
+      return "RAM";
+    case mmu::MemoryMap::Kind::Rom:
+      return "ROM";
+    case mmu::MemoryMap::Kind::Mmio:
+      return "device";
   }
   return "";
 }

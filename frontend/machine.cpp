@@ -21,8 +21,8 @@ Machine::~Machine() = default;
 
 Result<std::unique_ptr<Machine>> Machine::create(MachineConfig config, RebootPolicy policy) {
   // RAM and video memory, and room for the ROM images.
-  const u64 capacity = config.memory + devices::Board::kVideoMemory +
-                       2 * bios::FirmwareImage::kLargest;
+  const u64 capacity =
+      config.memory + devices::Board::kVideoMemory + 2 * bios::FirmwareImage::kLargest;
   if (auto layout = bios::MemoryLayout::create(config.memory); !layout) return layout.error();
   auto memory = mmu::GuestMemory::create(capacity);
   if (!memory) return memory.error();
@@ -40,10 +40,10 @@ Result<void> Machine::assemble() {
 
   processor_ = std::make_unique<cpu::Processor>(processor_memory_, platform_, model_);
   processor_memory_.set_observer(processor_.get());
-  auto board = devices::Board::create(config_.board,
-                                      {clock_, wall_, memory_, map_, platform_, platform_, platform_,
-                                       *this, config_.memory},
-                                      *video_rom);
+  auto board = devices::Board::create(
+      config_.board,
+      {clock_, wall_, memory_, map_, platform_, platform_, platform_, *this, config_.memory},
+      *video_rom);
   if (!board) return board.error();
   board_ = *std::move(board);
   platform_.connect(*board_, *processor_);
@@ -76,14 +76,19 @@ Result<void> Machine::configure_firmware(const bios::MemoryLayout& layout) {
   for (unsigned place = 0; place < config_.board.ide.size(); ++place) {
     const bios::IdePlace at{place / 2, place % 2};
     switch (config_.board.ide[place].kind) {
-      case devices::IdeSlot::Kind::Disk: options.drives.hard_disks.push_back(at); break;
-      case devices::IdeSlot::Kind::CdDrive: options.drives.cd_drives.push_back(at); break;
-      case devices::IdeSlot::Kind::Empty: break;
+      case devices::IdeSlot::Kind::Disk:
+        options.drives.hard_disks.push_back(at);
+        break;
+      case devices::IdeSlot::Kind::CdDrive:
+        options.drives.cd_drives.push_back(at);
+        break;
+      case devices::IdeSlot::Kind::Empty:
+        break;
     }
   }
   if (!config_.kernel.empty()) {
-    auto boot = bios::load_direct_boot(config_.kernel, config_.initrds, config_.command_line, layout,
-                                       bios::LongMode::Absent);
+    auto boot = bios::load_direct_boot(config_.kernel, config_.initrds, config_.command_line,
+                                       layout, bios::LongMode::Absent);
     if (!boot) return boot.error();
     options.direct_boot = *std::move(boot);
   }

@@ -23,7 +23,9 @@ void MachinePlatform::set_ferr(bool asserted) {
   board_->set_ferr(asserted);
 }
 
-bool MachinePlatform::ignore_numeric_error() const { return board_->ignore_numeric_error(); }
+bool MachinePlatform::ignore_numeric_error() const {
+  return board_->ignore_numeric_error();
+}
 
 u64 MachinePlatform::time_stamp() {
   return time_.time_stamp();
@@ -49,7 +51,9 @@ void MachinePlatform::set_irq(unsigned number, bool level) {
   }
 }
 
-u64 MachinePlatform::tsc() { return processor_->time_stamp(); }
+u64 MachinePlatform::tsc() {
+  return processor_->time_stamp();
+}
 
 devices::Nanoseconds MachinePlatform::time_of_tsc(u64 value) {
   const devices::Nanoseconds now = clock_.now();
@@ -63,6 +67,8 @@ devices::Nanoseconds MachinePlatform::time_of_tsc(u64 value) {
   return now + milliseconds * 1'000'000 + distance % khz * 1'000'000 / khz + 1;
 }
 
-void MachinePlatform::init() { processor_->reset(); }
+void MachinePlatform::init() {
+  processor_->reset();
+}
 
 }  // namespace ringshift::frontend

@@ -21,7 +21,9 @@ bool has_display() {
   return std::getenv("DISPLAY") != nullptr || std::getenv("WAYLAND_DISPLAY") != nullptr;
 }
 
-void tell(const std::string& line) { std::cerr << "ringshift: " << line << '\n'; }
+void tell(const std::string& line) {
+  std::cerr << "ringshift: " << line << '\n';
+}
 
 /// What the file at `path` is, by its first bytes. Fails as opening it as an image would.
 Result<bios::ImageKind> identify(const std::string& path) {
@@ -29,9 +31,8 @@ Result<bios::ImageKind> identify(const std::string& path) {
   if (!image) return image.error();
   std::vector<u8> head(std::min<u64>(bios::kImageHeadSize, (*image)->size()));
   bool read = false;
-  (*image)->read(0, head, [&](devices::BlockStatus status) {
-    read = status == devices::BlockStatus::Done;
-  });
+  (*image)->read(0, head,
+                 [&](devices::BlockStatus status) { read = status == devices::BlockStatus::Done; });
   if (!read) return Error{"image '" + path + "': can't be read"};
   return bios::recognise_image(head, (*image)->size());
 }
@@ -148,8 +149,8 @@ Result<void> Session::open_drives(devices::BoardConfig& board) {
     if (!image) return image.error();
     board.floppies[drive] = *image;
   }
-  // The CD drive is the secondary master, where firmware and people look for it; it is there, empty,
-  // unless a fourth disk needs its place.
+  // The CD drive is the secondary master, where firmware and people look for it; it is there,
+  // empty, unless a fourth disk needs its place.
   constexpr unsigned kCdPlace = 2;
   if (options_.disks.size() < 4) board.ide[kCdPlace].kind = Kind::CdDrive;
   if (options_.cdrom) {
@@ -202,8 +203,8 @@ Result<void> Session::open_machine() {
     return opened;
   }
   if (auto opened = open_drives(board); !opened) return opened;
-  auto machine = Machine::create(std::move(config), options_.no_reboot ? RebootPolicy::End
-                                                                      : RebootPolicy::Reboot);
+  auto machine = Machine::create(std::move(config),
+                                 options_.no_reboot ? RebootPolicy::End : RebootPolicy::Reboot);
   if (!machine) return machine.error();
   machine_ = *std::move(machine);
   for (unsigned line = 0; line < 2; ++line) {

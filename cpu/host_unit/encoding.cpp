@@ -126,8 +126,9 @@ bool opcode_has_modrm(const Encoding& encoding) {
   return encoding.map != OpcodeMap::Map0F || encoding.opcode != 0x77;
 }
 
-/// VEX.W chooses a 64-bit general register in 64-bit mode only: MOVD, PINSRD, PEXTRD, the conversions
-/// from and to integers, and the explicit lengths of PCMPESTRI and PCMPESTRM. SDM 2A §2.3.5.3.
+/// VEX.W chooses a 64-bit general register in 64-bit mode only: MOVD, PINSRD, PEXTRD, the
+/// conversions from and to integers, and the explicit lengths of PCMPESTRI and PCMPESTRM. SDM 2A
+/// §2.3.5.3.
 bool w_means_gpr_width(const Encoding& encoding) {
   switch (encoding.map) {
     case OpcodeMap::Map0F:

@@ -23,14 +23,14 @@ namespace ringshift::cpu {
 /// What the instruction table says about a SIMD instruction beyond its encoding. Sets of these are
 /// ORed together.
 enum SimdTrait : u16 {
-  kUsesMxcsr = 1 << 0,        ///< reads MXCSR, sets its flags, may raise a SIMD exception
-  kUnaligned = 1 << 1,        ///< a 16-byte memory operand needn't be aligned (legacy encodings)
-  kAligned = 1 << 2,          ///< the memory operand must be aligned to its size (VEX encodings)
-  kWritesFlags = 1 << 3,      ///< EFLAGS' arithmetic flags
-  kImplicitXmm0 = 1 << 4,     ///< reads or writes XMM0 without naming it
-  kExplicitLengths = 1 << 5,  ///< PCMPESTRx: reads EAX and EDX
-  kWritesIndex = 1 << 6,      ///< PCMPxSTRI: writes ECX
-  kMmxOnly = 1 << 7,          ///< no XMM register takes part: CR4.OSFXSR doesn't matter
+  kUsesMxcsr = 1 << 0,         ///< reads MXCSR, sets its flags, may raise a SIMD exception
+  kUnaligned = 1 << 1,         ///< a 16-byte memory operand needn't be aligned (legacy encodings)
+  kAligned = 1 << 2,           ///< the memory operand must be aligned to its size (VEX encodings)
+  kWritesFlags = 1 << 3,       ///< EFLAGS' arithmetic flags
+  kImplicitXmm0 = 1 << 4,      ///< reads or writes XMM0 without naming it
+  kExplicitLengths = 1 << 5,   ///< PCMPESTRx: reads EAX and EDX
+  kWritesIndex = 1 << 6,       ///< PCMPxSTRI: writes ECX
+  kMmxOnly = 1 << 7,           ///< no XMM register takes part: CR4.OSFXSR doesn't matter
   kNoAlignmentCheck = 1 << 8,  ///< memory operands of any size are exempt from #AC
 };
 

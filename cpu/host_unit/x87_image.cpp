@@ -21,17 +21,12 @@ void set_status(ExtendedState& state, u16 value) {
   update_error_summary(state);
 }
 
-void move_top(ExtendedState& state, unsigned new_top) {
-  const unsigned up = (new_top - top(state)) & 7;
-  u8* stack = state.legacy.data() + kStack;
-  // Physical register n lies at place (n - TOP) mod 8.
-  std::rotate(stack, stack + 16 * up, stack + 128);
-  const u16 rest = status(state) & static_cast<u16>(~kTopMask);
-  store<u16>(state, kStatus, static_cast<u16>(rest | (new_top & 7) << kTopShift));
+void set_top(ExtendedState& state, unsigned new_top) {
+  move_top(state, static_cast<int>((new_top - top(state)) & 7));
 }
 
 void initialise_x87(ExtendedState& state) {
-  move_top(state, 0);
+  set_top(state, 0);
   std::fill_n(state.legacy.begin(), kMxcsr, u8{0});
   store<u16>(state, kControl, kInitialControl);
 }
@@ -78,7 +73,7 @@ void set_full_tag_word(ExtendedState& state, u16 value) {
 }
 
 void enter_mmx(ExtendedState& state) {
-  move_top(state, 0);  // MMn is physical register n
+  set_top(state, 0);  // MMn is physical register n
   store<u8>(state, kTag, 0xFF);
 }
 

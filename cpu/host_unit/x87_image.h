@@ -67,9 +67,9 @@ void update_error_summary(ExtendedState& state);
 /// Loads control or status word; bits that don't exist are dropped, ES and B follow.
 void set_control(ExtendedState& state, u16 value);
 void set_status(ExtendedState& state, u16 value);
-/// Sets TOP alone: registers stay where they are, so that their places in stack order, and thus in the
-/// image, change.
-void move_top(ExtendedState& state, unsigned new_top);
+/// Sets TOP alone: registers stay where they are, so that their places in stack order, and thus in
+/// the image, change.
+void set_top(ExtendedState& state, unsigned new_top);
 /// FNINIT. SDM 2A FINIT.
 void initialise_x87(ExtendedState& state);
 /// Power-on: SDM 3A table 9-1 (INIT leaves this state alone).

@@ -40,8 +40,8 @@ Completion check_avx(Processor& processor);
 Completion check_alignment(Processor& processor, const Instruction& instruction, u64 offset,
                            unsigned length, u64 mask, AccessType type);
 
-/// Memory access of vector instructions that are exempt from #AC whatever their operand's size. Faults:
-/// segment and page.
+/// Memory access of vector instructions that are exempt from #AC whatever their operand's size.
+/// Faults: segment and page.
 GuestResult<void> probe_vector_store(Processor& processor, SegmentName segment, u64 offset,
                                      unsigned length);
 GuestResult<void> store_vector(Processor& processor, SegmentName segment, u64 offset,

@@ -85,8 +85,8 @@ Completion run_flagging_store(Processor& processor, const Instruction& instructi
       [[unlikely]] {
     return raise_simd_exception(processor);
   }
-  TRY_OR_FAULT(store_vector(processor, segment, offset, unit.frame().operand.data(),
-                            thunk.memory_size));
+  TRY_OR_FAULT(
+      store_vector(processor, segment, offset, unit.frame().operand.data(), thunk.memory_size));
   return Completion::Next;
 }
 

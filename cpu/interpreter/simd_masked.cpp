@@ -57,8 +57,8 @@ u64 destination_offset(const Processor& processor, const Instruction& instructio
   return processor.state.gpr[Rdi] & address_mask(instruction);
 }
 
-/// The byte-masked stores may fault for bytes that the mask leaves out, even for an empty mask (SDM 2B
-/// MASKMOVDQU calls it implementation-dependent). Like the processors at hand: by quadwords, the
+/// The byte-masked stores may fault for bytes that the mask leaves out, even for an empty mask (SDM
+/// 2B MASKMOVDQU calls it implementation-dependent). Like the processors at hand: by quadwords, the
 /// higher one first.
 Completion probe_quadwords(Processor& processor, const Instruction& instruction,
                            unsigned quadwords) {
@@ -165,10 +165,11 @@ Completion execute_gather(Processor& processor, const Instruction& instruction) 
     progressed = true;
   }
   if (faulted) {
-    // What lies beyond the elements is cleared by the completed instruction; a first element loaded
-    // clears the upper half beyond an XMM register. All of the mask has been widened to full elements.
+    // What lies beyond the elements is cleared by the completed instruction, but the 128-bit form
+    // clears the upper half with the first element. All of the mask has been widened to full
+    // elements.
     const std::size_t used = elements * sizeof(T);
-    const std::size_t kept = progressed ? std::max<std::size_t>(used, 16) : old.size();
+    const std::size_t kept = progressed && vector_length == 16 ? 16 : old.size();
     std::copy(old.begin() + used, old.begin() + kept, result.begin() + used);
     for (unsigned i = elements; i < vector_length / sizeof(T); ++i) {
       set_element<T>(mask, i, selected<T>(old_mask, i) ? static_cast<T>(~T{0}) : T{0});

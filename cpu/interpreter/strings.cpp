@@ -143,8 +143,8 @@ struct Cmps {
     State& state = strings.processor.state;
     const T second =
         GUEST_TRY(strings.processor.template read<T>(SegmentName::ES, strings.get(Rdi)));
-    const T first = GUEST_TRY(
-        strings.processor.template read<T>(instruction.memory.segment, strings.get(Rsi)));
+    const T first =
+        GUEST_TRY(strings.processor.template read<T>(instruction.memory.segment, strings.get(Rsi)));
     host_alu<Alu::Cmp, T>(first, second, state.rflags);
     strings.advance(Rsi);
     strings.advance(Rdi);

@@ -95,7 +95,7 @@ void load_environment(ExtendedState& state, EnvironmentLayout layout,
     data_selector = data_high & 0xFFFF;
   }
   const u16 status = static_cast<u16>(get_word(area, layout, Status));
-  image::move_top(state, (status & image::kTopMask) >> image::kTopShift);
+  image::set_top(state, (status & image::kTopMask) >> image::kTopShift);
   image::store<u16>(state, image::kStatus, status);
   image::set_control(state, static_cast<u16>(get_word(area, layout, Control)));
   image::set_full_tag_word(state, static_cast<u16>(get_word(area, layout, Tags)));
@@ -222,8 +222,8 @@ Completion execute_frstor(Processor& processor, const Instruction& instruction) 
   ExtendedState& state = processor.state.extended;
   const EnvironmentLayout layout = layout_of(processor, instruction);
   std::array<u8, kLongestState> area{};
-  TRY_OR_FAULT(read_area(processor, instruction, area,
-                         layout.length() + kRegisterLength * kRegisters));
+  TRY_OR_FAULT(
+      read_area(processor, instruction, area, layout.length() + kRegisterLength * kRegisters));
   const bool pending = image::exception_pending(state);
   load_environment(state, layout, area);
   for (unsigned i = 0; i < kRegisters; ++i) {

@@ -1,6 +1,7 @@
-// The PC's old way of reporting x87 errors: FERR# sets a latch that drives IRQ 13, and a write to port
-// F0h clears it and holds IGNNE# down until the processor takes FERR# back, so that the handler can
-// run x87 instructions (82371SB "Coprocessor Error"; SDM 3A §8.7.1 and the figure there).
+// The PC's old way of reporting x87 errors: FERR# sets a latch that drives IRQ 13, and a write to
+// port F0h clears it and holds IGNNE# down until the processor takes FERR# back, so that the
+// handler can run x87 instructions (82371SB "Coprocessor Error"; SDM 3A §8.7.1 and the figure
+// there).
 #pragma once
 
 #include "cpu/io_handler.h"

@@ -1,6 +1,6 @@
 // Where the board's sixteen interrupt requests meet: ISA devices and the PCI router drive them, the
-// 8259 pair and the I/O APIC both see them (a guest uses one and masks the other). Two drivers of one
-// request are wired-OR, and the HPET can take the places of timer and clock.
+// 8259 pair and the I/O APIC both see them (a guest uses one and masks the other). Two drivers of
+// one request are wired-OR, and the HPET can take the places of timer and clock.
 #pragma once
 
 #include <array>

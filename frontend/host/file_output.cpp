@@ -6,8 +6,7 @@
 namespace ringshift::frontend {
 
 Result<std::unique_ptr<FileOutput>> FileOutput::create(const std::string& path,
-                                                       const std::string& what,
-                                                       Complain complain) {
+                                                       const std::string& what, Complain complain) {
   std::FILE* file = std::fopen(path.c_str(), "we");
   const std::string name = what + " '" + path + "'";
   if (file == nullptr) return Error{name + ": " + std::strerror(errno)};

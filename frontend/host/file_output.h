@@ -15,8 +15,8 @@ class FileOutput final : public devices::CharacterBackend {
  public:
   using Complain = std::function<void(const std::string&)>;
 
-  /// Creates or truncates the file. `what` names the stream in messages; `complain` gets one line if
-  /// a write fails later (disk full), after which output is dropped.
+  /// Creates or truncates the file. `what` names the stream in messages; `complain` gets one line
+  /// if a write fails later (disk full), after which output is dropped.
   static Result<std::unique_ptr<FileOutput>> create(const std::string& path,
                                                     const std::string& what, Complain complain);
   ~FileOutput() override;

@@ -20,9 +20,9 @@ struct Field {
 };
 
 constexpr Field kFields[] = {
-    {"fcw", 0, 2},           {"fsw", 2, 2},          {"ftw", 4, 1},          {"fop", 6, 2, true},
-    {"fip", 8, 4},     {"fcs", 12, 2, true},   {"fdp", 16, 4, true},   {"fds", 20, 2, true},
-    {"mxcsr", 24, 4},
+    {"fcw", 0, 2},        {"fsw", 2, 2},        {"ftw", 4, 1},
+    {"fop", 6, 2, true},  {"fip", 8, 4},        {"fcs", 12, 2, true},
+    {"fdp", 16, 4, true}, {"fds", 20, 2, true}, {"mxcsr", 24, 4},
 };
 constexpr unsigned kStack = 32, kXmm = 160;
 
@@ -35,10 +35,16 @@ constexpr unsigned kStack = 32, kXmm = 160;
   return line;
 }
 
-void compare_bytes(std::vector<std::string>& out, const std::string& name, const u8* left,
-                   const u8* right, unsigned length) {
+/// A numbered field is named by what `name` has before and after its '#'. Names are made only when
+/// needed: this runs once for each fuzz case.
+void compare_bytes(std::vector<std::string>& out, std::string_view name, unsigned number,
+                   const u8* left, const u8* right, unsigned length) {
   if (std::memcmp(left, right, length) == 0) return;
-  out.push_back(name + ": " + hexadecimal({left, length}) + ", " + hexadecimal({right, length}));
+  std::string full(name);
+  if (const std::size_t hash = full.find('#'); hash != std::string::npos) {
+    full.replace(hash, 1, std::to_string(number));
+  }
+  out.push_back(full + ": " + hexadecimal({left, length}) + ", " + hexadecimal({right, length}));
 }
 
 }  // namespace
@@ -73,15 +79,15 @@ std::vector<std::string> differences(const CpuImage& left, const Outcome& left_o
   const u8* b = right.extended.legacy.data();
   for (const Field& field : kFields) {
     if (field.pointer && tolerance.x87_pointers) continue;
-    compare_bytes(out, field.name, a + field.offset, b + field.offset, field.length);
+    compare_bytes(out, field.name, 0, a + field.offset, b + field.offset, field.length);
   }
   for (unsigned n = 0; n < 8; ++n) {
     const unsigned at = kStack + 16 * n;
-    compare_bytes(out, text("st%u", n), a + at, b + at, 10);
+    compare_bytes(out, "st#", n, a + at, b + at, 10);
   }
   for (unsigned n = 0; n < 8; ++n) {
-    compare_bytes(out, text("xmm%u", n), a + kXmm + 16 * n, b + kXmm + 16 * n, 16);
-    compare_bytes(out, text("ymm%u high", n), left.extended.ymm_high.data() + 16 * n,
+    compare_bytes(out, "xmm#", n, a + kXmm + 16 * n, b + kXmm + 16 * n, 16);
+    compare_bytes(out, "ymm# high", n, left.extended.ymm_high.data() + 16 * n,
                   right.extended.ymm_high.data() + 16 * n, 16);
   }
   return out;
@@ -100,9 +106,12 @@ std::string memory_difference(std::string_view name, u32 address, std::span<cons
 
 std::string describe(const Outcome& outcome) {
   switch (outcome.ending) {
-    case Ending::Reached: return "reached";
-    case Ending::OutOfSteps: return "out of steps";
-    case Ending::Fault: break;
+    case Ending::Reached:
+      return "reached";
+    case Ending::OutOfSteps:
+      return "out of steps";
+    case Ending::Fault:
+      break;
   }
   if (outcome.vector == 14) {
     return text("fault 14 error %X cr2 %08X", outcome.error_code, outcome.cr2);

@@ -12,7 +12,7 @@ namespace ringshift::tests {
 
 /// What an instruction leaves undefined and engines may therefore do differently.
 struct Tolerance {
-  u32 eflags = 0;             ///< these bits don't count
+  u32 eflags = 0;  ///< these bits don't count
   /// FOP, FDP and the selectors don't count: processors differ in when they save them
   /// (CPUID.7.EBX bits 6 and 13; SDM 1 §8.1.8, §8.1.9).
   bool x87_pointers = false;

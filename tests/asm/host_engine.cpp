@@ -28,10 +28,10 @@ struct HostContext {
   u32 padding2;             // 60
   cpu::ExtendedState load;  // 64: 832 bytes
   // Captured after the way back, or by the signal handler.
-  u32 out_gpr[8];           // 896
-  u64 out_flags;            // 928
-  u64 padding3[3];          // 936
-  cpu::ExtendedState out;   // 960
+  u32 out_gpr[8];          // 896
+  u64 out_flags;           // 928
+  u64 padding3[3];         // 936
+  cpu::ExtendedState out;  // 960
   // By the signal handler only.
   u32 out_eip;
   u32 trapped;  // a signal ended the run
@@ -49,7 +49,9 @@ constexpr u64 kContextAddress = layout::kHost;
 constexpr u64 kTrampolineAddress = layout::kHost + 0x10000;
 constexpr u64 kHostPages = 0x11000;
 
-HostContext& context() { return *reinterpret_cast<HostContext*>(kContextAddress); }
+HostContext& context() {
+  return *reinterpret_cast<HostContext*>(kContextAddress);
+}
 
 extern "C" {
 extern const u8 ringshift_host_enter[];
@@ -60,9 +62,9 @@ void ringshift_host_signal_entry(int, siginfo_t*, void*);
 void ringshift_host_signal(int number, siginfo_t* info, void* context);
 }
 
-// The trampoline is copied to low memory: the far jump back takes a 32-bit offset. The guest may have
-// set AC, so until the flags are restored every access must be aligned. XRSTOR and XSAVE act on x87,
-// SSE and AVX (mask 7), in the layout with 32-bit instruction and data pointers.
+// The trampoline is copied to low memory: the far jump back takes a 32-bit offset. The guest may
+// have set AC, so until the flags are restored every access must be aligned. XRSTOR and XSAVE act
+// on x87, SSE and AVX (mask 7), in the layout with 32-bit instruction and data pointers.
 asm(R"(
   .pushsection .text
   .globl ringshift_host_enter, ringshift_host_exit, ringshift_host_landing, ringshift_host_end
@@ -199,8 +201,8 @@ extern "C" [[gnu::used]] void ringshift_host_signal(int number, siginfo_t* info,
   regs[REG_RIP] = static_cast<greg_t>(in_trampoline(ringshift_host_landing));
   regs[REG_RSP] = static_cast<greg_t>(context().host_stack);
   regs[REG_EFL] = 0x202;
-  regs[REG_CSGSFS] = static_cast<greg_t>((selectors & 0x0000FFFFFFFF0000) | 0x33 |
-                                         (u64{kDataSelector} << 48));
+  regs[REG_CSGSFS] =
+      static_cast<greg_t>((selectors & 0x0000FFFFFFFF0000) | 0x33 | (u64{kDataSelector} << 48));
 }
 
 namespace {
@@ -226,7 +228,8 @@ Result<void> install_handlers() {
   static constexpr u64 kStackSize = 128 << 10;
   stack_t stack{};
   stack.ss_size = kStackSize;
-  stack.ss_sp = mmap(nullptr, kStackSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  stack.ss_sp =
+      mmap(nullptr, kStackSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, nullptr) != 0) {
     return Error{"host engine: no signal stack"};
   }

@@ -1,7 +1,7 @@
 // Runs 32-bit CPL 3 code on the host's own processor, inside this 64-bit process: the oracle of the
-// instruction tests. Linux lets a 64-bit program far-jump into the 32-bit compatibility segment; with
-// code, data and stack mapped below 4 GiB, guest registers loaded and a far jump back behind the last
-// instruction, any unprivileged instruction can be asked what it really does.
+// instruction tests. Linux lets a 64-bit program far-jump into the 32-bit compatibility segment;
+// with code, data and stack mapped below 4 GiB, guest registers loaded and a far jump back behind
+// the last instruction, any unprivileged instruction can be asked what it really does.
 //
 // One engine a process: the low addresses and the signal handlers are process-wide.
 #pragma once

@@ -14,8 +14,8 @@ namespace {
 
 using cpu::SegmentName;
 
-// Physical layout: real-mode memory and tables below 2 MiB, which kernel tests see at kKernel; the test
-// areas above.
+// Physical layout: real-mode memory and tables below 2 MiB, which kernel tests see at kKernel; the
+// test areas above.
 constexpr u32 kKernel = layout::kKernel;
 constexpr u64 kRamSize = u64{4} << 20;
 constexpr u64 kPdpt = 0x10000, kDirectoryLow = 0x11000, kDirectoryHigh = 0x12000;
@@ -43,7 +43,8 @@ class TestPlatform final : public cpu::Platform {
     return value;
   }
   void write_port(u16 port, u32 value, unsigned size) override {
-    for (unsigned n = 0; n < size; ++n) ports[(port + n) & 0xFFFF] = static_cast<u8>(value >> (8 * n));
+    for (unsigned n = 0; n < size; ++n)
+      ports[(port + n) & 0xFFFF] = static_cast<u8>(value >> (8 * n));
     if (port == kInterruptPort) processor->set_interrupt_line((value & 1) != 0);
   }
   u8 acknowledge_interrupt() override {
@@ -105,6 +106,7 @@ struct InterpreterEngine::Implementation {
   void build_descriptors();
   void load_flat_segments(u8 cpl);
   bool faulted_to_kernel() const;
+  u16 next_mnemonic();
   Outcome take_fault();
   Outcome settle(CpuImage& image, u32 code_begin, u32 code_end);
 };
@@ -131,8 +133,12 @@ TestMemory InterpreterEngine::memory() const {
   return {ram + kDataPhysical, ram + kStackPhysical, ram + kCodePhysical};
 }
 
-cpu::Processor& InterpreterEngine::processor() { return implementation_->processor; }
-const cpu::Decoder& InterpreterEngine::decoder() const { return implementation_->interpreter.decoder(); }
+cpu::Processor& InterpreterEngine::processor() {
+  return implementation_->processor;
+}
+const cpu::Decoder& InterpreterEngine::decoder() const {
+  return implementation_->interpreter.decoder();
+}
 
 void InterpreterEngine::place_code(u32 address, std::span<const u8> bytes) {
   Implementation& self = *implementation_;
@@ -169,8 +175,9 @@ void InterpreterEngine::Implementation::build_page_tables() {
   }
 }
 
-/// The kernel tests' GDT: 08h code, 10h data, 18h a spare; 23h, 2Bh the user's; 30h a 32-bit TSS. The
-/// IDT has 256 interrupt gates, of which programs may call 3 and 4; kernel tests load their own.
+/// The kernel tests' GDT: 08h code, 10h data, 18h a spare; 23h, 2Bh the user's; 30h a 32-bit TSS.
+/// The IDT has 256 interrupt gates, of which programs may call 3 and 4; kernel tests load their
+/// own.
 void InterpreterEngine::Implementation::build_descriptors() {
   write64(kGdt, 0);
   write64(kGdt + 0x08, 0x00CF'9B00'0000'FFFF);
@@ -183,12 +190,13 @@ void InterpreterEngine::Implementation::build_descriptors() {
   for (u64 at = 0; at < 0x68; at += 8) write64(kTss + at, 0);
   map.write_value({kTss + 4}, kKernel + kKernelStackTop, 4);
   map.write_value({kTss + 8}, 0x10, 4);
+  map.write_value({kTss + 0x1C}, kPdpt, 4);       // CR3: never saved by a task switch, only loaded
   map.write_value({kTss + 0x64}, 0x00680000, 4);  // no I/O bitmap
   for (u64 vector = 0; vector < 256; ++vector) {
     const u64 handler = kKernel + kHandlers + vector * kHandlerSize;
     const u64 dpl = vector == 3 || vector == 4 ? 3 : 0;
-    write64(kIdt + vector * 8, (handler & 0xFFFF) | 0x08 << 16 | (0x8E00 | dpl << 13) << 32 |
-                                   (handler >> 16 << 48));
+    write64(kIdt + vector * 8,
+            (handler & 0xFFFF) | 0x08 << 16 | (0x8E00 | dpl << 13) << 32 | (handler >> 16 << 48));
     map.write_value({handler - kKernel}, kHlt, 1);
   }
 }
@@ -335,7 +343,25 @@ Outcome InterpreterEngine::run_program(CpuImage& image) {
   return self.settle(image, layout::kCode + self.filled_begin, layout::kCode + self.filled_end);
 }
 
-Outcome InterpreterEngine::run_until(CpuImage& image, u32 end, unsigned step_limit) {
+/// What the next instruction is, without executing or faulting.
+u16 InterpreterEngine::Implementation::next_mnemonic() {
+  std::array<u8, cpu::kLongestInstruction> bytes{};
+  const cpu::State& state = processor.state;
+  const u64 linear = (state.segment(SegmentName::CS).base + state.rip) & 0xFFFFFFFF;
+  const cpu::PageAccess access{cpu::AccessType::Execute, processor.data_privilege(), false};
+  for (unsigned n = 0; n < bytes.size(); ++n) {
+    const auto result = port.translate(processor.paging_context(), {linear + n}, access);
+    const auto* translation = std::get_if<cpu::Translation>(&result);
+    if (translation == nullptr) break;
+    bytes[n] = static_cast<u8>(map.read_value(translation->address, 1));
+  }
+  cpu::Instruction instruction;
+  const auto status = interpreter.decoder().decode(bytes, processor.decode_mode(), instruction);
+  return status == cpu::DecodeStatus::Ok ? instruction.mnemonic : u16{0};
+}
+
+Outcome InterpreterEngine::run_until(CpuImage& image, u32 end, unsigned step_limit,
+                                     const Executed& executed) {
   Implementation& self = *implementation_;
   cpu::Processor& processor = self.processor;
   load_image(processor.state, image);
@@ -347,13 +373,35 @@ Outcome InterpreterEngine::run_until(CpuImage& image, u32 end, unsigned step_lim
       outcome = {};
       break;
     }
+    if (executed) executed(self.next_mnemonic());
     if (!self.interpreter.run_one() && processor.state.activity == cpu::Activity::Shutdown) break;
+    if (self.mode == TestMode::User32 && self.faulted_to_kernel()) {
+      outcome = self.take_fault();
+      break;
+    }
   }
   if (processor.state.activity == cpu::Activity::Shutdown) {
     outcome = {Ending::Fault, static_cast<u8>(processor.pending_exception().vector)};
   }
   store_image(processor.state, image);
   return outcome;
+}
+
+Outcome InterpreterEngine::run_to_halt(CpuImage& image, u32 end) {
+  Implementation& self = *implementation_;
+  cpu::Processor& processor = self.processor;
+  load_image(processor.state, image);
+  processor.update_attention();
+  self.platform.checks_left = 1000;
+  const cpu::Exit exit = self.interpreter.run();
+  store_image(processor.state, image);
+  const u64 linear = processor.state.segment(SegmentName::CS).base + processor.state.rip;
+  if (exit == cpu::Exit::Shutdown) {
+    return {Ending::Fault, static_cast<u8>(processor.pending_exception().vector)};
+  }
+  if (exit != cpu::Exit::Halt || linear != end + 1) return {Ending::OutOfSteps};
+  --image.eip;
+  return {};
 }
 
 }  // namespace ringshift::tests

@@ -1,8 +1,10 @@
 // The guest machine of the instruction tests: a processor with the test areas mapped at the same
 // linear addresses and with the same rights as the host engine has them, PAE paging with
-// execute-disable like the host's own, flat 32-bit segments at CPL 3 (or 0 for system instructions).
+// execute-disable like the host's own, flat 32-bit segments at CPL 3 (or 0 for system
+// instructions).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -40,10 +42,13 @@ class InterpreterEngine {
   /// User32: whole blocks at a time until an exception; an INT3 outside the placed code, or an
   /// address without memory, is Ending::Reached, as with the host engine.
   Outcome run_program(CpuImage& image);
-  /// Kernel32, Real16: instruction by instruction until control reaches linear address `end`, with
-  /// exceptions going where the guest's own tables say. A triple fault is reported as its last
-  /// exception.
-  Outcome run_until(CpuImage& image, u32 end, unsigned step_limit);
+  /// Any mode, instruction by instruction until control reaches linear address `end`, calling
+  /// `executed` with the mnemonic of each one. Kernel32 and Real16: exceptions go where the guest's
+  /// own tables say; a triple fault is Ending::Fault.
+  using Executed = std::function<void(u16 mnemonic)>;
+  Outcome run_until(CpuImage& image, u32 end, unsigned step_limit, const Executed& executed = {});
+  /// Kernel32, Real16: whole blocks at a time until the HLT that the caller has placed at `end`.
+  Outcome run_to_halt(CpuImage& image, u32 end);
 
   cpu::Processor& processor();
   const cpu::Decoder& decoder() const;

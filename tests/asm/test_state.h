@@ -10,16 +10,19 @@
 
 namespace ringshift::tests {
 
-/// Where test programs live. The gaps keep wild operands of one area out of the others: a bit-string
-/// instruction reaches 2^28 bytes either way.
+/// Where test programs live. The gaps keep wild operands of one area out of the others: a
+/// bit-string instruction reaches 2^28 bytes either way.
 namespace layout {
-inline constexpr u32 kData = 0x20000000;  ///< two writable pages, then a read-only one, then nothing
+inline constexpr u32 kData =
+    0x20000000;  ///< two writable pages, then a read-only one, then nothing
 inline constexpr u32 kDataPages = 2;
 inline constexpr u32 kReadOnly = kData + kDataPages * 4096;
 inline constexpr u32 kStack = 0x30800000;  ///< one writable page
 inline constexpr u32 kCode = 0x42000000;   ///< two executable pages, then nothing
 inline constexpr u32 kCodePages = 2;
-inline constexpr u32 kKernel = 0x7F000000; ///< supervisor only, in the interpreter: tables, handlers
+inline constexpr u32 kKernel =
+    0x7F000000;  ///< supervisor only, in the interpreter: tables, handlers
+inline constexpr u32 kKernelSize = 2 << 20;
 inline constexpr u32 kHost = 0x5D7A0000;  ///< the host engine's own pages: no test may come near
 }  // namespace layout
 
@@ -51,7 +54,7 @@ struct Outcome {
 /// x87 after FNINIT, all registers empty; MXCSR as after reset; all vector registers zero.
 inline cpu::ExtendedState initial_extended_state() {
   cpu::ExtendedState state;
-  state.legacy[0] = 0x7F, state.legacy[1] = 0x03;   // FCW 037Fh
+  state.legacy[0] = 0x7F, state.legacy[1] = 0x03;    // FCW 037Fh
   state.legacy[24] = 0x80, state.legacy[25] = 0x1F;  // MXCSR 1F80h
   state.header[0] = 7;
   return state;

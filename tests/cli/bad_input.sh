@@ -33,6 +33,7 @@ cp disk.img unreadable.img
 chmod 000 unreadable.img
 head -c 40000 /dev/zero >truncated.iso
 printf '\001CD001\001' | dd of=truncated.iso bs=1 seek=32768 conv=notrunc status=none
+printf '\000\001\000\000' | dd of=truncated.iso bs=1 seek=32848 conv=notrunc status=none  # 256 blocks
 # A bzImage header (boot sector magic, HdrS, protocol 2.12) with nothing behind it.
 head -c 1024 /dev/zero >truncated.bz
 printf '\x20' | dd of=truncated.bz bs=1 seek=497 conv=notrunc status=none

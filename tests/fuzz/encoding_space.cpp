@@ -50,8 +50,18 @@ bool rm_selects_instruction(u8 map, u8 opcode) {
 
 bool is_prefix_or_escape(u8 opcode) {
   switch (opcode) {
-    case 0x0F: case 0x26: case 0x2E: case 0x36: case 0x3E: case 0x64: case 0x65: case 0x66:
-    case 0x67: case 0xF0: case 0xF2: case 0xF3:
+    case 0x0F:
+    case 0x26:
+    case 0x2E:
+    case 0x36:
+    case 0x3E:
+    case 0x64:
+    case 0x65:
+    case 0x66:
+    case 0x67:
+    case 0xF0:
+    case 0xF2:
+    case 0xF3:
       return true;
     default:
       return false;
@@ -83,8 +93,8 @@ void append_encoding(DrawnBytes& out, const Encoding& encoding, u8 modrm, u8 vvv
   const auto put = [&](unsigned byte) { out.bytes[out.length++] = static_cast<u8>(byte); };
   if (encoding.vex) {
     // Outside 64-bit mode R, X and the top bit of VVVV must be 1 (inverted 0), or it is LDS/LES.
-    const unsigned tail = unsigned{0x40} | ((vvvv ^ 7U) & 7U) << 3 | encoding.vex_l << 2 |
-                          encoding.vex_pp;
+    const unsigned tail =
+        unsigned{0x40} | ((vvvv ^ 7U) & 7U) << 3 | encoding.vex_l << 2 | encoding.vex_pp;
     if (short_vex && encoding.map == 1 && encoding.vex_w == 0) {
       put(0xC5);
       put(0x80 | tail);
@@ -140,14 +150,14 @@ void EncodingSpace::try_encoding(const cpu::Decoder& decoder, const Encoding& en
 }
 
 void EncodingSpace::add_legacy(const cpu::Decoder& decoder) {
-  static constexpr std::array<u8, 4> kPrefixes[] = {{},           {0x66},       {0xF3},
-                                                    {0xF2},       {0x66, 0xF3}, {0x66, 0xF2}};
+  static constexpr std::array<u8, 4> kPrefixes[] = {{},     {0x66},       {0xF3},
+                                                    {0xF2}, {0x66, 0xF3}, {0x66, 0xF2}};
   for (const auto& prefixes : kPrefixes) {
     for (unsigned which = 0; which < 4 * 256; ++which) {
       Encoding encoding;
       encoding.prefixes = prefixes;
-      encoding.prefix_count =
-          static_cast<u8>(std::count_if(prefixes.begin(), prefixes.end(), [](u8 p) { return p != 0; }));
+      encoding.prefix_count = static_cast<u8>(
+          std::count_if(prefixes.begin(), prefixes.end(), [](u8 p) { return p != 0; }));
       encoding.map = static_cast<u8>(which >> 8);
       encoding.opcode = static_cast<u8>(which);
       if (encoding.map == 0 && is_prefix_or_escape(encoding.opcode)) continue;
@@ -192,7 +202,8 @@ void EncodingSpace::add_vex(const cpu::Decoder& decoder) {
         if (!encoding.has_modrm) continue;
         // Gathers exist with a SIB byte only; others are found without one.
         encoding.modrm = static_cast<u8>(reg << 3 | 4);
-        encoding.vector_sib = encoding.map == 2 && encoding.opcode >= 0x90 && encoding.opcode <= 0x93;
+        encoding.vector_sib =
+            encoding.map == 2 && encoding.opcode >= 0x90 && encoding.opcode <= 0x93;
         if (encoding.vector_sib) try_encoding(decoder, encoding);
         encoding.vector_sib = false;
         encoding.modrm = static_cast<u8>(0xC0 | reg << 3);
@@ -254,8 +265,10 @@ DrawnBytes EncodingSpace::draw(Random& random) const {
     append_random_addressing(out, encoding, static_cast<u8>(out.length - 1), random);
   }
   for (unsigned n = out.length; n + 8 <= out.bytes.size(); n += 4) {
-    const u32 immediate = random.chance(50) ? random.interesting32() : static_cast<u32>(random.next());
-    for (unsigned byte = 0; byte < 4; ++byte) out.bytes[n + byte] = static_cast<u8>(immediate >> (8 * byte));
+    const u32 immediate =
+        random.chance(50) ? random.interesting32() : static_cast<u32>(random.next());
+    for (unsigned byte = 0; byte < 4; ++byte)
+      out.bytes[n + byte] = static_cast<u8>(immediate >> (8 * byte));
   }
   return out;
 }

@@ -1,6 +1,6 @@
 // Every encoding that the decoder accepts and the instruction table marks as testable on the host,
-// found by trying all of them: prefixes, opcode maps, ModRM. The fuzzer draws mnemonics evenly, then
-// forms of one, so that a rare instruction is tested as often as MOV.
+// found by trying all of them: prefixes, opcode maps, ModRM. The fuzzer draws mnemonics evenly,
+// then forms of one, so that a rare instruction is tested as often as MOV.
 #pragma once
 
 #include <array>
@@ -44,7 +44,8 @@ struct Encoding {
 struct DrawnBytes {
   std::array<u8, 32> bytes{};
   unsigned length = 0;
-  /// Where a 32-bit displacement without base register lies; 0: none. The fuzzer points it at memory.
+  /// Where a 32-bit displacement without base register lies; 0: none. The fuzzer points it at
+  /// memory.
   unsigned absolute_displacement = 0;
   bool extra_prefix = false;
 };
@@ -70,7 +71,7 @@ class EncodingSpace {
   void add_vex(const cpu::Decoder& decoder);
   void try_encoding(const cpu::Decoder& decoder, const Encoding& encoding);
 
-  std::vector<bool> testable_;     ///< by mnemonic number
+  std::vector<bool> testable_;  ///< by mnemonic number
   std::vector<i32> by_number_;  ///< index into mnemonics_, -1: none yet
   std::vector<Mnemonic> mnemonics_;
 };

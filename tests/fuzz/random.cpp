@@ -26,11 +26,11 @@ u64 Random::interesting64() {
 }
 
 u32 Random::interesting_single() {
-  static constexpr u32 kValues[] = {
-      0x00000000, 0x80000000, 0x3F800000, 0xBF800000, 0x00000001, 0x80000001, 0x007FFFFF,
-      0x00800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFFC00000,
-      0x7F800001, 0xFFBFFFFF, 0x4F000000, 0xCF000000, 0x4EFFFFFF, 0x4B800001, 0x3F000000,
-      0x3EFFFFFF, 0x5F000000, 0x4F800000};
+  static constexpr u32 kValues[] = {0x00000000, 0x80000000, 0x3F800000, 0xBF800000, 0x00000001,
+                                    0x80000001, 0x007FFFFF, 0x00800000, 0x7F7FFFFF, 0xFF7FFFFF,
+                                    0x7F800000, 0xFF800000, 0x7FC00000, 0xFFC00000, 0x7F800001,
+                                    0xFFBFFFFF, 0x4F000000, 0xCF000000, 0x4EFFFFFF, 0x4B800001,
+                                    0x3F000000, 0x3EFFFFFF, 0x5F000000, 0x4F800000};
   const u32 kind = below(8);
   if (kind < 4) return pick(kValues);
   if (kind < 6) return (below(2) << 31) | ((120 + below(16)) << 23) | below(1 << 23);

@@ -37,8 +37,8 @@ u32 choose_target(Random& random) {
 void randomise_x87(CpuImage& image, Random& random) {
   const u16 masks = random.chance(90) ? 0x3F : static_cast<u16>(random.below(64));
   const u16 precision = random.chance(60) ? 3 : static_cast<u16>(random.below(4));
-  const u16 control =
-      static_cast<u16>(masks | 0x40 | precision << 8 | random.below(4) << 10 | random.below(2) << 12);
+  const u16 control = static_cast<u16>(masks | 0x40 | precision << 8 | random.below(4) << 10 |
+                                       random.below(2) << 12);
   u16 status = static_cast<u16>(random.below(0x10000) & 0x7F00);  // TOP and condition codes
   if (random.chance(20)) status |= static_cast<u16>(random.below(128));
   // Mostly without an unmasked exception waiting: the next instruction would only report it.
@@ -71,7 +71,8 @@ void randomise(CpuImage& image, Random& random) {
   for (u32& reg : image.gpr) {
     reg = random.chance(25) ? choose_target(random) : random.interesting32();
   }
-  image.gpr[cpu::Rsp] = layout::kStack + 1024 + (random.below(512) & ~(random.chance(90) ? 3U : 0U)) * 4;
+  image.gpr[cpu::Rsp] =
+      layout::kStack + 1024 + (random.below(512) & ~(random.chance(90) ? 3U : 0U)) * 4;
   if (random.chance(2)) image.gpr[cpu::Rsp] = layout::kStack + random.below(32) - 16;
   if (random.chance(1)) image.gpr[cpu::Rsp] = choose_target(random);
   constexpr u32 kArithmetic = static_cast<u32>(cpu::eflags::Arithmetic);
@@ -132,7 +133,8 @@ void tame_gather(TestCase& test, Random& random) {
   const bool wide = test.name.find('q') != std::string_view::npos;
   for (unsigned half = 0; half < 2; ++half) {
     u8* lanes = (half == 0 ? test.image.extended.legacy.data() + 160
-                           : test.image.extended.ymm_high.data()) + 16 * index;
+                           : test.image.extended.ymm_high.data()) +
+                16 * index;
     for (unsigned n = 0; n < (wide ? 2U : 4U); ++n) {
       const i64 value = static_cast<i64>(random.below(64)) - 16;
       std::memcpy(lanes + (wide ? 8 : 4) * n, &value, wide ? 8 : 4);

@@ -9,7 +9,7 @@
 
 #include "bios/acpi/resources.h"
 #include "bios/acpi/tables.h"
-#include "firmware_linker.h"
+#include "tests/unit/bios/firmware_linker.h"
 
 using namespace ringshift;
 using namespace ringshift::bios;

@@ -1,7 +1,7 @@
 // FXSAVE and XSAVE areas, MXCSR.
 #include <algorithm>
 
-#include "fpu_fixture.h"
+#include "tests/unit/cpu/fpu_fixture.h"
 
 namespace ringshift::cpu::test {
 namespace {

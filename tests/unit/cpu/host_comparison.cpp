@@ -1,4 +1,4 @@
-#include "host_comparison.h"
+#include "tests/unit/cpu/host_comparison.h"
 
 #include <cstddef>
 #include <vector>

@@ -5,7 +5,7 @@
 
 #include "cpu/host_unit/encoding.h"
 #include "cpu/host_unit/floating_point_signal.h"
-#include "fpu_fixture.h"
+#include "tests/unit/cpu/fpu_fixture.h"
 
 namespace ringshift::cpu::test {
 namespace {

@@ -5,7 +5,7 @@
 #include <catch2/catch.hpp>
 #include <random>
 
-#include "test_machine.h"
+#include "tests/unit/cpu/test_machine.h"
 
 namespace ringshift::cpu {
 

@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "test_machine.h"
+#include "tests/unit/cpu/test_machine.h"
 
 namespace ringshift::cpu {
 

@@ -6,8 +6,8 @@
 #include <span>
 #include <string>
 
-#include "fpu_fixture.h"
-#include "host_comparison.h"
+#include "tests/unit/cpu/fpu_fixture.h"
+#include "tests/unit/cpu/host_comparison.h"
 
 namespace ringshift::cpu::test {
 namespace {

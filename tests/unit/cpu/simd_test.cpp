@@ -1,6 +1,6 @@
 // SIMD around the data operation: exceptions, control registers, alignment, faults, masked
 // accesses.
-#include "fpu_fixture.h"
+#include "tests/unit/cpu/fpu_fixture.h"
 
 namespace ringshift::cpu::test {
 namespace {
@@ -72,12 +72,13 @@ TEST_CASE("rounding control and denormal modes are the guest's") {
   CHECK(machine.mxcsr() == (0x1F80 | 0x40));
 }
 
-TEST_CASE("CVTPS2PI with an unmasked exception leaves x87 and MMX state alone") {
+TEST_CASE("CVTPS2PI with an unmasked exception has entered MMX state, as the processor does") {
   FpuMachine machine;
   machine.must_run({0xD9, 0xEB});  // FLDPI: TOP 7
   fill_xmm(machine, 2, 1e30F);
   machine.set_mxcsr(0x1F00);  // IM clear
   ExtendedState before = machine.extended();
+  image::enter_mmx(before);
   machine.must_fault({0x0F, 0x2D, 0xCA}, Vector::SimdFloatingPoint);
   CHECK(machine.mxcsr() == 0x1F01);
   image::store<u32>(before, image::kMxcsr, 0x1F01);
@@ -206,10 +207,14 @@ TEST_CASE("masked stores touch selected bytes only") {
   machine.page_absent(0x3000);
   machine.processor.state.gpr[Rdi] = 0x2FF8;
   for (unsigned i = 0; i < 16; ++i) machine.set_xmm<u8>(1, i, static_cast<u8>(0xA0 + i));
-  SECTION("the mask leaves the absent page out") {
+  SECTION("MASKMOVDQU faults for bytes that the mask leaves out, too, and writes nothing") {
     for (unsigned i = 0; i < 16; ++i) machine.set_xmm<u8>(2, i, i == 0 || i == 7 ? 0x80 : 0x7F);
+    machine.must_fault({0x66, 0x0F, 0xF7, 0xCA}, Vector::PageFault);
+    CHECK(machine.peek<u64>(0x2FF8) == 0);
+    machine.processor.state.gpr[Rdi] = 0x2FF0;
     machine.must_run({0x66, 0x0F, 0xF7, 0xCA});
-    CHECK(machine.peek<u64>(0x2FF8) == 0xA7000000000000A0);
+    CHECK(machine.peek<u64>(0x2FF0) == 0xA7000000000000A0);
+    CHECK(machine.peek<u64>(0x2FF8) == 0);
   }
   SECTION("one selected byte there: nothing is written") {
     for (unsigned i = 0; i < 16; ++i) machine.set_xmm<u8>(2, i, i == 0 || i == 8 ? 0x80 : 0);

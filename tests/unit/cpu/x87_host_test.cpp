@@ -2,8 +2,8 @@
 // tags, flags.
 #include <random>
 
-#include "fpu_fixture.h"
-#include "host_comparison.h"
+#include "tests/unit/cpu/fpu_fixture.h"
+#include "tests/unit/cpu/host_comparison.h"
 
 namespace ringshift::cpu::test {
 namespace {

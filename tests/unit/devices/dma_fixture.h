@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "devices/dma/dma_controller.h"
-#include "legacy_fixture.h"
 #include "mmu/guest_memory.h"
 #include "mmu/memory_map.h"
+#include "tests/unit/devices/legacy_fixture.h"
 
 namespace ringshift::devices::test {
 

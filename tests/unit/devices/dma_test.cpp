@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <numeric>
 
-#include "dma_fixture.h"
+#include "tests/unit/devices/dma_fixture.h"
 
 using namespace ringshift;
 using namespace ringshift::devices;

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "legacy_fixture.h"
+#include "tests/unit/devices/legacy_fixture.h"
 
 using namespace ringshift;
 using namespace ringshift::devices;

@@ -4,7 +4,7 @@
 #include "devices/input/keyboard_controller.h"
 #include "devices/input/ps2_keyboard.h"
 #include "devices/input/ps2_mouse.h"
-#include "legacy_fixture.h"
+#include "tests/unit/devices/legacy_fixture.h"
 
 using namespace ringshift;
 using namespace ringshift::devices;

@@ -70,7 +70,7 @@ TEST_CASE("the screen counts once for each picture") {
   CHECK(dialogue.met());
 }
 
-TEST_CASE("--fail-on and kernel panics fail the run") {
+TEST_CASE("patterns of --fail-on and kernel panics fail the run") {
   RunOptions options;
   options.fail_on = {"BUG:"};
   Recorder actions;
