@@ -1,10 +1,14 @@
 #include "tests/asm/host_engine.h"
 
+#include <asm/ldt.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -30,7 +34,10 @@ struct HostContext {
   // Captured after the way back, or by the signal handler.
   u32 out_gpr[8];          // 896
   u64 out_flags;           // 928
-  u64 padding3[3];         // 936
+  u16 stack_selector;      // 936
+  u16 data_selector;       // 938
+  u16 extra_selector;      // 940
+  u16 padding3[9];         // 942
   cpu::ExtendedState out;  // 960
   // By the signal handler only.
   u32 out_eip;
@@ -76,9 +83,9 @@ ringshift_host_enter:
   pushq %r14
   pushq %r15
   movq %rsp, 0x5D7A0000+48
-  movl $0x2B, %eax
-  movl %eax, %ds
-  movl %eax, %es
+  movw 0x5D7A0000+936, %ss
+  movw 0x5D7A0000+938, %ds
+  movw 0x5D7A0000+940, %es
   movl $7, %eax
   xorl %edx, %edx
   xrstor 0x5D7A0000+64
@@ -102,6 +109,8 @@ ringshift_host_exit:
   movl %ebp, 0x5D7A0000+916
   movl %esi, 0x5D7A0000+920
   movl %edi, 0x5D7A0000+924
+  movl $0x2B, %eax
+  movl %eax, %ss
   movq 0x5D7A0000+48, %rsp
   pushfq
   popq 0x5D7A0000+928
@@ -186,7 +195,8 @@ extern "C" [[gnu::used]] void ringshift_host_signal(int number, siginfo_t* info,
   ucontext_t& frame = *static_cast<ucontext_t*>(raw);
   greg_t* regs = frame.uc_mcontext.gregs;
   const u64 selectors = static_cast<u64>(regs[REG_CSGSFS]);
-  if ((selectors & 0xFFFF) != kCodeSelector) {
+  const u16 code_selector = static_cast<u16>(selectors);
+  if (code_selector != kCodeSelector && code_selector != kSegmented16.code.selector) {
     const u64 rip = static_cast<u64>(regs[REG_RIP]);
     if (number == SIGTRAP && rip - kTrampolineAddress < kPageSize) {
       // The code has left with TF set: the trap comes after the far jump.
@@ -245,8 +255,22 @@ Result<void> install_handlers() {
 }
 
 constexpr u8 kInt3 = 0xCC;
-/// JMP FAR 0033:exit
-constexpr u32 kWayBackLength = 7;
+
+/// An LDT entry for each of the 16-bit segments.
+bool install_segments(const Segmentation& segments) {
+  constexpr int kWrite = 1;
+  const auto install = [](const TestSegment& segment, bool code) {
+    user_desc entry{};
+    entry.entry_number = segment.selector >> 3;
+    entry.base_addr = segment.base;
+    entry.limit = segment.limit;
+    entry.seg_32bit = segment.big;
+    entry.contents = code ? 2 : 0;
+    return syscall(SYS_modify_ldt, kWrite, &entry, sizeof entry) == 0;
+  };
+  return install(segments.code, true) && install(segments.stack, false) &&
+         install(segments.data, false) && install(segments.extra, false);
+}
 
 }  // namespace
 
@@ -268,7 +292,9 @@ Result<std::unique_ptr<HostEngine>> HostEngine::create() {
   std::memcpy(reinterpret_cast<void*>(kTrampolineAddress), ringshift_host_enter,
               static_cast<std::size_t>(ringshift_host_end - ringshift_host_enter));
   std::memset(reinterpret_cast<void*>(u64{layout::kCode}), kInt3, layout::kCodePages * kPageSize);
-  return std::unique_ptr<HostEngine>(new HostEngine);
+  std::unique_ptr<HostEngine> engine(new HostEngine);
+  engine->has_16_bit_segments_ = install_segments(kSegmented16);
+  return engine;
 }
 
 HostEngine::~HostEngine() {
@@ -290,6 +316,12 @@ void HostEngine::fill_read_only(std::span<const u8> bytes) {
   mprotect(page, kPageSize, PROT_READ);
 }
 
+bool HostEngine::use(const Segmentation& segments) {
+  if (!segments.code.big && !has_16_bit_segments_) return false;
+  segments_ = segments;
+  return true;
+}
+
 void HostEngine::place_code(u32 address, std::span<const u8> bytes) {
   u8* code = memory().code;
   const u32 area_end = layout::kCodePages * static_cast<u32>(kPageSize);
@@ -297,16 +329,16 @@ void HostEngine::place_code(u32 address, std::span<const u8> bytes) {
   filled_begin_ = address - layout::kCode;
   filled_end_ = filled_begin_ + static_cast<u32>(bytes.size());
   std::memcpy(code + filled_begin_, bytes.data(), bytes.size());
-  code_begin_ = address;
-  code_end_ = layout::kCode + filled_end_;
-  if (filled_end_ + kWayBackLength > area_end) return;
-  u8* way_back = code + filled_end_;
+  code_begin_ = address - segments_.code.base;
+  code_end_ = code_begin_ + static_cast<u32>(bytes.size());
+  // JMP FAR 0033:exit, with an operand-size prefix in 16-bit code.
+  std::array<u8, 8> way_back{0x66, 0xEA, 0, 0, 0, 0, 0x33, 0x00};
   const u32 exit = static_cast<u32>(in_trampoline(ringshift_host_exit));
-  constexpr u16 k64BitCode = 0x33;
-  way_back[0] = 0xEA;
-  std::memcpy(way_back + 1, &exit, 4);
-  std::memcpy(way_back + 5, &k64BitCode, 2);
-  filled_end_ += kWayBackLength;
+  std::memcpy(way_back.data() + 2, &exit, 4);
+  const auto jump = std::span(way_back).subspan(segments_.code.big ? 1 : 0);
+  if (filled_end_ + jump.size() > area_end) return;
+  std::copy(jump.begin(), jump.end(), code + filled_end_);
+  filled_end_ += static_cast<u32>(jump.size());
 }
 
 Outcome HostEngine::run(CpuImage& image) {
@@ -314,7 +346,10 @@ Outcome HostEngine::run(CpuImage& image) {
   std::copy(image.gpr.begin(), image.gpr.end(), shared.gpr);
   shared.flags = image.eflags;
   shared.target_offset = image.eip;
-  shared.target_selector = kCodeSelector;
+  shared.target_selector = segments_.code.selector;
+  shared.stack_selector = segments_.stack.selector;
+  shared.data_selector = segments_.data.selector;
+  shared.extra_selector = segments_.extra.selector;
   shared.load = image.extended;
   shared.trapped = shared.single_stepped = 0;
   shared.host_mxcsr = __builtin_ia32_stmxcsr();
@@ -336,7 +371,7 @@ Outcome HostEngine::run(CpuImage& image) {
     --image.eip;
     return {};
   }
-  const bool fetch = shared.vector == kPageFault && shared.cr2 == image.eip;
+  const bool fetch = shared.vector == kPageFault && shared.cr2 == image.eip + segments_.code.base;
   if (fetch && (image.eip < code_begin_ || image.eip >= code_end_)) return {};
   return {Ending::Fault, static_cast<u8>(shared.vector),
           shared.vector == kBreakpoint ? 0 : shared.error_code,

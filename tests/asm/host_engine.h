@@ -26,8 +26,11 @@ class HostEngine {
   /// Sets the contents of the read-only page.
   void fill_read_only(std::span<const u8> bytes);
 
-  /// Puts the code at `address` (inside the code area) with a way back behind it if it fits before
-  /// the end of the area, and INT3 everywhere else around it.
+  /// Chooses the segments of what runs next. False: the host refuses 16-bit segments.
+  bool use(const Segmentation& segments);
+
+  /// Puts the code at linear `address` (inside the code area) with a way back behind it if it fits
+  /// before the end of the area, and INT3 everywhere else around it.
   void place_code(u32 address, std::span<const u8> bytes);
 
   /// Runs from image.eip until control reaches the byte behind the placed code, an INT3 that the
@@ -37,7 +40,9 @@ class HostEngine {
 
  private:
   HostEngine() = default;
-  u32 code_begin_ = 0;
+  Segmentation segments_ = kFlat32;
+  bool has_16_bit_segments_ = false;
+  u32 code_begin_ = 0;  ///< relative to the code segment
   u32 code_end_ = 0;
   u32 filled_begin_ = 0;
   u32 filled_end_ = 0;

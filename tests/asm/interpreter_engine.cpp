@@ -68,14 +68,35 @@ constexpr u64 descriptor_base(u64 base) {
   return (base & 0xFFFFFF) << 16 | (base >> 24 & 0xFF) << 56;
 }
 
-cpu::SegmentRegister flat_segment(u16 selector, u8 type, u8 dpl) {
+constexpr u8 kCodeType = 0xB, kDataType = 3;  // accessed, readable and writable
+
+cpu::SegmentRegister make_segment(const TestSegment& from, u8 type, u8 dpl) {
   cpu::SegmentRegister segment;
-  segment.selector = selector;
-  segment.limit = 0xFFFFFFFF;
+  segment.selector = from.selector;
+  segment.base = from.base;
+  segment.limit = from.limit;
   segment.type = type;
   segment.dpl = dpl;
-  segment.code_or_data = segment.present = segment.big = segment.granular = true;
+  segment.code_or_data = segment.present = true;
+  segment.big = segment.granular = from.big;
   return segment;
+}
+
+constexpr Segmentation kKernelSegments{{0x08}, {0x10}, {0x10}, {0x10}};
+
+bool is_user(TestMode mode) {
+  return mode == TestMode::User32 || mode == TestMode::User16;
+}
+
+const Segmentation& segments_of(TestMode mode) {
+  switch (mode) {
+    case TestMode::User32:
+      return kFlat32;
+    case TestMode::User16:
+      return kSegmented16;
+    default:
+      return kKernelSegments;
+  }
 }
 
 }  // namespace
@@ -104,7 +125,7 @@ struct InterpreterEngine::Implementation {
   void write64(u64 physical, u64 value) { map.write_value({physical}, value, 8); }
   void build_page_tables();
   void build_descriptors();
-  void load_flat_segments(u8 cpl);
+  void load_segments();
   bool faulted_to_kernel() const;
   u16 next_mnemonic();
   Outcome take_fault();
@@ -201,14 +222,16 @@ void InterpreterEngine::Implementation::build_descriptors() {
   }
 }
 
-void InterpreterEngine::Implementation::load_flat_segments(u8 cpl) {
+/// The segments of the mode, as tests find them at their start.
+void InterpreterEngine::Implementation::load_segments() {
   cpu::State& state = processor.state;
-  const bool user = cpl == 3;
+  const u8 cpl = is_user(mode) ? 3 : 0;
+  const Segmentation& segments = segments_of(mode);
   state.cpl = cpl;
-  state.segment(SegmentName::CS) = flat_segment(user ? kCodeSelector : 0x08, 0xB, cpl);
-  const cpu::SegmentRegister data = flat_segment(user ? kDataSelector : 0x10, 3, cpl);
-  state.segment(SegmentName::SS) = state.segment(SegmentName::DS) = data;
-  state.segment(SegmentName::ES) = data;
+  state.segment(SegmentName::CS) = make_segment(segments.code, kCodeType, cpl);
+  state.segment(SegmentName::SS) = make_segment(segments.stack, kDataType, cpl);
+  state.segment(SegmentName::DS) = make_segment(segments.data, kDataType, cpl);
+  state.segment(SegmentName::ES) = make_segment(segments.extra, kDataType, cpl);
   state.segment(SegmentName::FS) = state.segment(SegmentName::GS) = {};
 }
 
@@ -237,7 +260,7 @@ void InterpreterEngine::enter(TestMode mode) {
   state.cr3 = kPdpt;
   state.pdpte = {kDirectoryLow | kPresent, kDirectoryHigh | kPresent, 0, 0};
   state.gdtr = {kKernel + kGdt, 0xFF};
-  state.idtr = {kKernel + kIdt, static_cast<u16>(mode == TestMode::User32 ? 0x7FF : 0)};
+  state.idtr = {kKernel + kIdt, static_cast<u16>(is_user(mode) ? 0x7FF : 0)};
   const std::vector<u8> filler(layout::kCodePages * kPageSize, kInt3);
   self.map.write({kCodePhysical}, filler);
   state.tr = {};
@@ -247,7 +270,7 @@ void InterpreterEngine::enter(TestMode mode) {
   state.tr.type = 0xB;
   state.tr.present = true;
   state.ldtr = {};
-  self.load_flat_segments(mode == TestMode::User32 ? 3 : 0);
+  self.load_segments();
   processor.flush_tlb(true);
   processor.update_attention();
 }
@@ -298,7 +321,7 @@ Outcome InterpreterEngine::Implementation::take_fault() {
   state.rflags = pop() & ~cpu::eflags::RF;
   state.gpr[cpu::Rsp] = pop();
   state.activity = cpu::Activity::Running;
-  load_flat_segments(3);
+  load_segments();
   processor.update_attention();
   return outcome;
 }
@@ -315,7 +338,8 @@ Outcome InterpreterEngine::Implementation::settle(CpuImage& image, u32 code_begi
     --image.eip;
     return {};
   }
-  const bool fetch = outcome.vector == kPageFault && outcome.cr2 == image.eip;
+  const bool fetch =
+      outcome.vector == kPageFault && outcome.cr2 == image.eip + segments_of(mode).code.base;
   if (fetch && image.eip - code_begin >= code_end - code_begin) return {};
   return outcome;
 }
@@ -340,7 +364,8 @@ Outcome InterpreterEngine::run_program(CpuImage& image) {
     store_image(self.processor.state, image);
     return {Ending::OutOfSteps};
   }
-  return self.settle(image, layout::kCode + self.filled_begin, layout::kCode + self.filled_end);
+  const u32 area = layout::kCode - segments_of(self.mode).code.base;
+  return self.settle(image, area + self.filled_begin, area + self.filled_end);
 }
 
 /// What the next instruction is, without executing or faulting.
@@ -375,7 +400,7 @@ Outcome InterpreterEngine::run_until(CpuImage& image, u32 end, unsigned step_lim
     }
     if (executed) executed(self.next_mnemonic());
     if (!self.interpreter.run_one() && processor.state.activity == cpu::Activity::Shutdown) break;
-    if (self.mode == TestMode::User32 && self.faulted_to_kernel()) {
+    if (is_user(self.mode) && self.faulted_to_kernel()) {
       outcome = self.take_fault();
       break;
     }

@@ -21,6 +21,7 @@ namespace ringshift::tests {
 
 enum class TestMode : u8 {
   User32,    ///< CPL 3, flat 32-bit segments, paging
+  User16,    ///< CPL 3, 16-bit segments, paging
   Kernel32,  ///< CPL 0, flat 32-bit segments, paging; supervisor may reach all areas
   Real16,    ///< real-address mode; code at 7C00h
 };
@@ -37,9 +38,10 @@ class InterpreterEngine {
   void place_code(u32 address, std::span<const u8> bytes);
   /// Puts the processor into the state that tests of this mode start from.
   void enter(TestMode mode);
-  /// User32: one instruction from image.eip (a repeated string instruction: all its iterations).
+  /// User modes: one instruction from image.eip (a repeated string instruction: all its
+  /// iterations).
   Outcome step(CpuImage& image);
-  /// User32: whole blocks at a time until an exception; an INT3 outside the placed code, or an
+  /// User modes: whole blocks at a time until an exception; an INT3 outside the placed code, or an
   /// address without memory, is Ending::Reached, as with the host engine.
   Outcome run_program(CpuImage& image);
   /// Any mode, instruction by instruction until control reaches linear address `end`, calling

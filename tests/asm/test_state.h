@@ -30,9 +30,29 @@ inline constexpr u32 kHost = 0x5D7A0000;  ///< the host engine's own pages: no t
 inline constexpr u16 kCodeSelector = 0x23;
 inline constexpr u16 kDataSelector = 0x2B;
 
+/// A user segment that tests run in.
+struct TestSegment {
+  u16 selector = 0;
+  u32 base = 0;
+  u32 limit = 0xFFFFFFFF;
+  bool big = true;  ///< D/B
+};
+
+/// The segments of a user test: flat ones of 32 bits, or 16-bit ones through an LDT, with bases and
+/// limits that bite. FS and GS hold null selectors.
+struct Segmentation {
+  TestSegment code, stack, data, extra;
+};
+inline constexpr Segmentation kFlat32{
+    {kCodeSelector}, {kDataSelector}, {kDataSelector}, {kDataSelector}};
+inline constexpr Segmentation kSegmented16{{0x07, layout::kCode, 0xFFFF, false},
+                                           {0x0F, layout::kStack, 0x0FFF, false},
+                                           {0x17, layout::kData, 0x27FF, false},
+                                           {0x1F, layout::kData, 0xFFFF, false}};
+
 struct CpuImage {
   std::array<u32, 8> gpr{};
-  u32 eip = 0;
+  u32 eip = 0;  ///< relative to the code segment
   u32 eflags = 0x202;
   cpu::ExtendedState extended;
 };

@@ -7,8 +7,6 @@ namespace ringshift::tests {
 
 namespace {
 
-constexpr cpu::DecodeMode kMode{true, false, false};
-
 struct RawLine {
   const char* mnemonic;
   TestKind test;
@@ -113,7 +111,7 @@ void append_encoding(DrawnBytes& out, const Encoding& encoding, u8 modrm, u8 vvv
   if (encoding.has_modrm) put(modrm);
 }
 
-EncodingSpace::EncodingSpace(const cpu::Decoder& decoder) {
+EncodingSpace::EncodingSpace(const cpu::Decoder& decoder, CodeWidth width) : width_(width) {
   by_number_.assign(0x10000, -1);
   testable_.assign(0x10000, false);
   std::vector<std::string_view> names;
@@ -135,10 +133,12 @@ bool EncodingSpace::testable(const cpu::Instruction& instruction) const {
 
 void EncodingSpace::try_encoding(const cpu::Decoder& decoder, const Encoding& encoding) {
   DrawnBytes drawn;
+  if (encoding.vector_sib && width_ == CodeWidth::Bits16) drawn.bytes[drawn.length++] = 0x67;
   append_encoding(drawn, encoding, encoding.modrm, encoding.vex_vvvv_free ? 1 : 0, false);
   if (encoding.vector_sib) drawn.bytes[drawn.length++] = 0x0D;  // EBP-less base, index ECX
   cpu::Instruction instruction;
-  if (decoder.decode(drawn.bytes, kMode, instruction) != cpu::DecodeStatus::Ok) return;
+  if (decoder.decode(drawn.bytes, decode_mode(width_), instruction) != cpu::DecodeStatus::Ok)
+    return;
   if (!testable(instruction)) return;
   i32& index = by_number_[instruction.mnemonic];
   if (index < 0) {
@@ -220,28 +220,33 @@ void EncodingSpace::restrict_to(std::string_view wanted) {
 
 namespace {
 
+/// Random bytes of a displacement; of four, two are small, lest all addresses be wild.
+void append_displacement(DrawnBytes& out, unsigned size, Random& random) {
+  for (unsigned n = 0; n < size; ++n) {
+    out.bytes[out.length++] = static_cast<u8>(size == 4 && n >= 2 ? 0 : random.next());
+  }
+}
+
+/// SDM 2A tables 2-1 to 2-3.
 void append_random_addressing(DrawnBytes& out, const Encoding& encoding, u8 modrm_at,
-                              Random& random) {
+                              CodeWidth address_width, Random& random) {
   u8& modrm = out.bytes[modrm_at];
   const unsigned mod = random.below(3);
   const unsigned rm = encoding.vector_sib ? 4 : random.below(8);
   modrm = static_cast<u8>((modrm & 0x38) | mod << 6 | rm);
-  const auto displacement = [&](unsigned size) {
-    for (unsigned n = 0; n < size; ++n) {
-      out.bytes[out.length++] = static_cast<u8>(size == 4 && n >= 2 ? 0 : random.next());
-    }
-  };
-  bool absolute = mod == 0 && rm == 5;
-  if (rm == 4) {
+  const bool wide = address_width == CodeWidth::Bits32;
+  bool absolute = mod == 0 && rm == (wide ? 5U : 6U);
+  if (wide && rm == 4) {
     const u8 sib = static_cast<u8>(random.next());
     out.bytes[out.length++] = sib;
     absolute = mod == 0 && (sib & 7) == 5;
   }
+  const unsigned full = wide ? 4 : 2;
   if (absolute) {
     out.absolute_displacement = out.length;
-    displacement(4);
+    append_displacement(out, full, random);
   } else if (mod != 0) {
-    displacement(mod == 1 ? 1 : 4);
+    append_displacement(out, mod == 1 ? 1 : full, random);
   }
 }
 
@@ -253,16 +258,25 @@ DrawnBytes EncodingSpace::draw(Random& random) const {
       mnemonic.encodings[random.below(static_cast<u32>(mnemonic.encodings.size()))];
   DrawnBytes out;
   static constexpr u8 kExtra[] = {0x66, 0x67, 0xF2, 0xF3, 0xF0, 0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65};
+  constexpr u8 kAddressSizePrefix = 0x67;
+  bool address_prefix = false;
   while (out.length < 4 && random.chance(8)) {
     out.bytes[out.length++] = random.pick(kExtra);
-    out.extra_prefix = true;
+    address_prefix |= out.bytes[out.length - 1] == kAddressSizePrefix;
+  }
+  // Gathers exist with 32-bit addresses only.
+  if (encoding.vector_sib && width_ == CodeWidth::Bits16 && !address_prefix) {
+    out.bytes[out.length++] = kAddressSizePrefix;
+    address_prefix = true;
   }
   u8 modrm = encoding.modrm;
   if (encoding.rm_is_free) modrm = static_cast<u8>(modrm | random.below(8));
   const u8 vvvv = encoding.vex_vvvv_free ? static_cast<u8>(random.below(8)) : 0;
   append_encoding(out, encoding, modrm, vvvv, random.chance(50));
   if (encoding.memory()) {
-    append_random_addressing(out, encoding, static_cast<u8>(out.length - 1), random);
+    const bool wide = (width_ == CodeWidth::Bits32) != address_prefix;
+    append_random_addressing(out, encoding, static_cast<u8>(out.length - 1),
+                             wide ? CodeWidth::Bits32 : CodeWidth::Bits16, random);
   }
   for (unsigned n = out.length; n + 8 <= out.bytes.size(); n += 4) {
     const u32 immediate =

@@ -40,25 +40,31 @@ struct Encoding {
   bool memory() const { return has_modrm && modrm < 0xC0; }
 };
 
+/// Whether code runs with 16- or 32-bit operands and addresses by default.
+enum class CodeWidth : u8 { Bits16, Bits32 };
+inline cpu::DecodeMode decode_mode(CodeWidth width) {
+  return {width == CodeWidth::Bits32, false, false};
+}
+
 /// Bytes of an instruction, followed by bytes that would be its immediate.
 struct DrawnBytes {
   std::array<u8, 32> bytes{};
   unsigned length = 0;
-  /// Where a 32-bit displacement without base register lies; 0: none. The fuzzer points it at
-  /// memory.
+  /// Where a displacement without base register lies, as wide as an address; 0: none. The fuzzer
+  /// points it at memory.
   unsigned absolute_displacement = 0;
-  bool extra_prefix = false;
 };
 
 class EncodingSpace {
  public:
-  explicit EncodingSpace(const cpu::Decoder& decoder);
+  explicit EncodingSpace(const cpu::Decoder& decoder, CodeWidth width = CodeWidth::Bits32);
 
   struct Mnemonic {
     std::string name;
     u16 number = 0;
     std::vector<Encoding> encodings;
   };
+  CodeWidth width() const { return width_; }
   const std::vector<Mnemonic>& mnemonics() const { return mnemonics_; }
   /// Keeps only the mnemonics that `wanted` names.
   void restrict_to(std::string_view wanted);
@@ -71,6 +77,7 @@ class EncodingSpace {
   void add_vex(const cpu::Decoder& decoder);
   void try_encoding(const cpu::Decoder& decoder, const Encoding& encoding);
 
+  CodeWidth width_;
   std::vector<bool> testable_;  ///< by mnemonic number
   std::vector<i32> by_number_;  ///< index into mnemonics_, -1: none yet
   std::vector<Mnemonic> mnemonics_;

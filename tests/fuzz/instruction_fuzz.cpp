@@ -1,7 +1,8 @@
 // Random instructions from cpu/instructions.def, executed by the host's processor and by the
 // interpreter from the same random state: everything that a program can see must come out the same.
 //
-//   instruction_fuzz [--count N] [--seed S] [--first I] [--only MNEMONIC] [--keep-going N]
+//   instruction_fuzz [--width 16|32] [--count N] [--seed S] [--first I] [--only MNEMONIC]
+//   [--keep-going N]
 //
 // Case I of seed S is the same on every run: `--seed S --first I --count 1` repeats a report.
 #include <chrono>
@@ -26,6 +27,7 @@ struct Options {
   u64 first = 0;
   u64 keep_going = 1;  ///< reports before giving up
   std::string only;
+  CodeWidth width = CodeWidth::Bits32;
 };
 
 /// What the manual leaves open *and* the host's processor answers in a way that the interpreter
@@ -78,7 +80,7 @@ class Fuzzer {
       : host_(host),
         interpreter_(interpreter),
         options_(options),
-        space_(interpreter.decoder()),
+        space_(interpreter.decoder(), options.width),
         maker_(space_, interpreter.decoder()) {
     if (!options.only.empty()) space_.restrict_to(options.only);
     for (const TestMemory& memory : {host_.memory(), interpreter_.memory()}) {
@@ -103,31 +105,48 @@ class Fuzzer {
   /// False when enough has gone wrong.
   bool run_case(u64 index) {
     const TestCase test = maker_.make(options_.seed, index);
-    for (const TestMemory& memory : {host_.memory(), interpreter_.memory()}) reset(memory, test);
     const std::span code(test.bytes.data(), test.placed);
-    interpreter_.place_code(test.image.eip, code);
-    CpuImage interpreted = test.image;
-    const Outcome interpreter_outcome = interpreter_.step(interpreted);
-    const bool unsafe =
-        interpreter_outcome.ending == Ending::Reached && unsafe_target(test, interpreted.eip);
-    if (unsafe || in_kernel_area(interpreter_outcome)) {
+    reset(interpreter_.memory(), test);
+    interpreter_.place_code(test.address, code);
+    Run interpreted{test.image, {}};
+    interpreted.outcome = interpreter_.step(interpreted.image);
+    if (!comparable(test, interpreted)) {
       ++skipped_;
       return true;
     }
-    if (interpreter_outcome.ending == Ending::Fault) ++faults_;
-    host_.place_code(test.image.eip, code);
-    CpuImage native = test.image;
-    const Outcome host_outcome = host_.run(native);
-    std::vector<std::string> found = differences(native, host_outcome, interpreted,
-                                                 interpreter_outcome, tolerance_for(test.name));
-    compare_memory(found);
-    if (found.empty()) return true;
-    // One full report a mnemonic; the others are counted.
-    if (failures_by_mnemonic_[std::string(test.name)]++ == 0) report(test, index, found);
-    return ++failures_ < options_.keep_going;
+    if (interpreted.outcome.ending == Ending::Fault) ++faults_;
+    reset(host_.memory(), test);
+    host_.place_code(test.address, code);
+    Run native{test.image, {}};
+    native.outcome = host_.run(native.image);
+    if (!same(test, index, native, interpreted, "interpreter")) return false;
+    // Blocks take another way through the interpreter than single instructions.
+    constexpr u64 kBlockShare = 8;
+    if (index % kBlockShare != 0) return true;
+    reset(interpreter_.memory(), test);
+    Run blocks{test.image, {}};
+    blocks.outcome = interpreter_.run_program(blocks.image);
+    return same(test, index, native, blocks, "interpreter by blocks");
   }
 
  private:
+  struct Run {
+    CpuImage image;
+    Outcome outcome;
+  };
+
+  /// Compares with the host's result, memory included; false when enough has gone wrong.
+  bool same(const TestCase& test, u64 index, const Run& native, const Run& other,
+            const char* engine) {
+    std::vector<std::string> found = differences(native.image, native.outcome, other.image,
+                                                 other.outcome, tolerance_for(test.name));
+    compare_memory(found);
+    if (found.empty()) return true;
+    // One full report a mnemonic; the others are counted.
+    if (failures_by_mnemonic_[std::string(test.name)]++ == 0) report(test, index, found, engine);
+    return ++failures_ < options_.keep_going;
+  }
+
   void reset(const TestMemory& memory, const TestCase& test) const {
     std::memcpy(memory.data, pattern_.data.data(), kDataBytes);
     std::memcpy(memory.stack, pattern_.stack.data(), kPageSize);
@@ -143,17 +162,18 @@ class Fuzzer {
     }
   }
 
-  /// A branch into the middle of the instruction or of the way back behind it would run bytes that
-  /// nobody has looked at.
-  static bool unsafe_target(const TestCase& test, u32 eip) {
-    constexpr u32 kWayBackLength = 7;
-    const u32 offset = eip - test.image.eip;
-    return offset != test.length && offset < test.length + kWayBackLength;
-  }
-
-  /// The host has nothing there, the interpreter its supervisor pages: error codes differ.
-  static bool in_kernel_area(const Outcome& outcome) {
-    return outcome.vector == 14 && outcome.cr2 - layout::kKernel < layout::kKernelSize;
+  /// Whether the host may run it: a branch into the middle of the instruction or of the way back
+  /// behind it would run bytes that nobody has looked at; and where the interpreter has its
+  /// supervisor pages the host has nothing, so that error codes differ.
+  static bool comparable(const TestCase& test, const Run& run) {
+    constexpr u32 kWayBackLength = 8;
+    constexpr u8 kPageFault = 14;
+    if (run.outcome.ending == Ending::Fault) {
+      return run.outcome.vector != kPageFault ||
+             run.outcome.cr2 - layout::kKernel >= layout::kKernelSize;
+    }
+    const u32 offset = run.image.eip - test.image.eip;
+    return offset == test.length || offset >= test.length + kWayBackLength;
   }
 
   void compare_memory(std::vector<std::string>& found) const {
@@ -163,11 +183,15 @@ class Fuzzer {
     };
     add(memory_difference("data", layout::kData, {native.data, kDataBytes},
                           {interpreted.data, kDataBytes}));
+    add(memory_difference("read-only page", layout::kReadOnly,
+                          std::span(pattern_.data).subspan(kDataBytes),
+                          {interpreted.data + kDataBytes, kPageSize}));
     add(memory_difference("stack", layout::kStack, {native.stack, kPageSize},
                           {interpreted.stack, kPageSize}));
   }
 
-  void report(const TestCase& test, u64 index, const std::vector<std::string>& found) const {
+  void report(const TestCase& test, u64 index, const std::vector<std::string>& found,
+              const char* engine) const {
     std::printf("MISMATCH --seed %llu --first %llu --count 1\n",
                 static_cast<unsigned long long>(options_.seed),
                 static_cast<unsigned long long>(index));
@@ -175,7 +199,7 @@ class Fuzzer {
                 cpu::format(test.instruction, test.image.eip).c_str(),
                 test.undefined ? " (with an illegal LOCK)" : "",
                 test.placed < test.length ? " (cut off by the end of the code area)" : "");
-    std::printf("  host, interpreter:\n");
+    std::printf("  host, %s:\n", engine);
     for (const std::string& line : found) std::printf("    %s\n", line.c_str());
     std::printf("  before:\n%s", describe(test.image).c_str());
     for (const MemoryPatch& patch : test.patches) {
@@ -203,6 +227,10 @@ bool parse(int argc, char** argv, Options& options) {
       continue;
     }
     const u64 value = std::strtoull(argv[n + 1], nullptr, 0);
+    if (name == "--width") {
+      options.width = value == 16 ? CodeWidth::Bits16 : CodeWidth::Bits32;
+      continue;
+    }
     if (name == "--count")
       options.count = value;
     else if (name == "--seed")
@@ -230,6 +258,13 @@ int fuzz(const Options& options) {
   if (!interpreter) {
     std::printf("%s\n", interpreter.error().message.c_str());
     return 1;
+  }
+  if (options.width == CodeWidth::Bits16) {
+    if (!(*host)->use(kSegmented16)) {
+      std::printf("skipped: the host has no 16-bit segments\n");
+      return kSkipped;
+    }
+    (*interpreter)->enter(TestMode::User16);
   }
   Fuzzer fuzzer(**host, **interpreter, options);
   std::size_t encodings = 0;
@@ -259,7 +294,8 @@ int main(int argc, char** argv) {
   ringshift::tests::Options options;
   if (!ringshift::tests::parse(argc, argv, options)) {
     std::printf(
-        "usage: instruction_fuzz [--count N] [--seed S] [--first I] [--only MNEMONIC] "
+        "usage: instruction_fuzz [--width 16|32] [--count N] [--seed S] [--first I] [--only "
+        "MNEMONIC] "
         "[--keep-going N]\n");
     return 2;
   }

@@ -8,7 +8,6 @@ namespace ringshift::tests {
 namespace {
 
 using cpu::OperandKind;
-constexpr cpu::DecodeMode kMode{true, false, false};
 constexpr u32 kPage = static_cast<u32>(kPageSize);
 
 void store16(CpuImage& image, unsigned offset, u16 value) {
@@ -18,8 +17,8 @@ void store32(CpuImage& image, unsigned offset, u32 value) {
   std::memcpy(image.extended.legacy.data() + offset, &value, 4);
 }
 
-/// An address in the test areas: mostly well inside, sometimes where rights change.
-u32 choose_target(Random& random) {
+/// An address in the data area: mostly well inside, sometimes where rights change.
+u32 data_target(Random& random) {
   constexpr u32 kDataLength = layout::kDataPages * kPage;
   const u32 kind = random.below(1000);
   const u32 straddle = random.below(80) - 64;
@@ -66,24 +65,6 @@ void randomise_vectors(CpuImage& image, Random& random) {
   }
 }
 
-void randomise(CpuImage& image, Random& random) {
-  image.extended = initial_extended_state();
-  for (u32& reg : image.gpr) {
-    reg = random.chance(25) ? choose_target(random) : random.interesting32();
-  }
-  image.gpr[cpu::Rsp] =
-      layout::kStack + 1024 + (random.below(512) & ~(random.chance(90) ? 3U : 0U)) * 4;
-  if (random.chance(2)) image.gpr[cpu::Rsp] = layout::kStack + random.below(32) - 16;
-  if (random.chance(1)) image.gpr[cpu::Rsp] = choose_target(random);
-  constexpr u32 kArithmetic = static_cast<u32>(cpu::eflags::Arithmetic);
-  image.eflags = (random.below(0x1000) & kArithmetic) | 0x202;
-  if (random.chance(20)) image.eflags |= static_cast<u32>(cpu::eflags::DF);
-  if (random.chance(2)) image.eflags |= static_cast<u32>(cpu::eflags::AC);
-  if (random.chance(10)) image.eflags |= static_cast<u32>(cpu::eflags::ID);
-  randomise_x87(image, random);
-  randomise_vectors(image, random);
-}
-
 bool starts_with(std::string_view text, std::string_view start) {
   return text.substr(0, start.size()) == start;
 }
@@ -99,18 +80,6 @@ bool is_string_instruction(const TestCase& test) {
   return (starts_with(name, "movs") || starts_with(name, "cmps") || starts_with(name, "stos") ||
           starts_with(name, "lods") || starts_with(name, "scas")) &&
          opcode >= 0xA4 && opcode <= 0xAF;
-}
-
-/// Makes the memory operand reach `target` by changing one register. False: no register can.
-bool aim(TestCase& test, u32 target) {
-  const cpu::MemoryOperand& memory = test.instruction.memory;
-  if (memory.base == cpu::kNoRegister || memory.base == memory.index) return false;
-  u32 offset = static_cast<u32>(memory.displacement) + test.image.gpr[memory.base];
-  if (memory.index != cpu::kNoRegister && !is_gather(test.name)) {
-    offset += test.image.gpr[memory.index] * memory.scale;
-  }
-  test.image.gpr[memory.base] += target - offset;
-  return true;
 }
 
 bool has_memory_operand(const cpu::Instruction& instruction) {
@@ -149,30 +118,6 @@ void tame_state_components(TestCase& test, Random& random) {
   test.image.gpr[cpu::Rdx] = 0;
 }
 
-void arrange_implicit_operands(TestCase& test, Random& random) {
-  auto& gpr = test.image.gpr;
-  if (is_string_instruction(test)) {
-    gpr[cpu::Rsi] = choose_target(random);
-    gpr[cpu::Rdi] = choose_target(random);
-    if (test.instruction.repeat != cpu::RepeatPrefix::None && random.chance(95)) {
-      gpr[cpu::Rcx] = random.below(20);
-    }
-  }
-  if (starts_with(test.name, "xlat")) gpr[cpu::Rbx] = choose_target(random);
-  if (starts_with(test.name, "maskmov") || starts_with(test.name, "vmaskmovdqu")) {
-    gpr[cpu::Rdi] = choose_target(random);
-  }
-  if ((test.name == "leave" || test.name == "enter") && random.chance(90)) {
-    gpr[cpu::Rbp] = layout::kStack + 1024 + random.below(1024);
-  }
-  if (test.name == "enter" && random.chance(90)) {
-    // A frame that fits the stack area.
-    test.bytes[test.length - 2] &= 0x03;
-  }
-  tame_gather(test, random);
-  tame_state_components(test, random);
-}
-
 void fill_patch(MemoryPatch& patch, u32 address, Random& random) {
   patch.address = address;
   for (unsigned n = 0; n < MemoryPatch::kLength; n += 16) {
@@ -185,14 +130,15 @@ void fill_patch(MemoryPatch& patch, u32 address, Random& random) {
 bool TestCaseMaker::draw_instruction(TestCase& test, DrawnBytes& drawn, Random& random) const {
   drawn = space_.draw(random);
   test.undefined = false;
-  cpu::DecodeStatus status = decoder_.decode(drawn.bytes, kMode, test.instruction);
+  cpu::DecodeStatus status =
+      decoder_.decode(drawn.bytes, decode_mode(space_.width()), test.instruction);
   if (status != cpu::DecodeStatus::Ok) {
     // An illegal LOCK is a case of its own, if it is all that is wrong.
     const auto lock = std::find(drawn.bytes.begin(), drawn.bytes.begin() + 5, u8{0xF0});
     if (lock == drawn.bytes.begin() + 5) return false;
     std::array<u8, 32> legal = drawn.bytes;
     legal[static_cast<std::size_t>(lock - drawn.bytes.begin())] = 0x3E;
-    status = decoder_.decode(legal, kMode, test.instruction);
+    status = decoder_.decode(legal, decode_mode(space_.width()), test.instruction);
     test.undefined = true;
   }
   if (status != cpu::DecodeStatus::Ok || !space_.testable(test.instruction)) return false;
@@ -201,44 +147,144 @@ bool TestCaseMaker::draw_instruction(TestCase& test, DrawnBytes& drawn, Random& 
   return true;
 }
 
+u32 TestCaseMaker::base(cpu::SegmentName segment) const {
+  switch (segment) {
+    case cpu::SegmentName::CS:
+      return segments_.code.base;
+    case cpu::SegmentName::SS:
+      return segments_.stack.base;
+    case cpu::SegmentName::DS:
+      return segments_.data.base;
+    case cpu::SegmentName::ES:
+      return segments_.extra.base;
+    default:
+      return 0;  // null selectors: #GP whatever the offset
+  }
+}
+
+void TestCaseMaker::randomise(CpuImage& image, Random& random) const {
+  image.extended = initial_extended_state();
+  for (u32& reg : image.gpr) {
+    reg = random.chance(25) ? data_target(random) - segments_.data.base : random.interesting32();
+  }
+  u32 stack = layout::kStack + 1024 + (random.below(512) & ~(random.chance(90) ? 3U : 0U)) * 4;
+  if (random.chance(2)) stack = layout::kStack + random.below(32) - 16;
+  if (random.chance(1)) stack = data_target(random);
+  u32& esp = image.gpr[cpu::Rsp];
+  // Of a 16-bit stack pointer the upper half is anything.
+  const u32 upper = segments_.stack.big ? 0 : esp & 0xFFFF0000;
+  esp = upper + stack - segments_.stack.base;
+  constexpr u32 kArithmetic = static_cast<u32>(cpu::eflags::Arithmetic);
+  image.eflags = (random.below(0x1000) & kArithmetic) | 0x202;
+  if (random.chance(20)) image.eflags |= static_cast<u32>(cpu::eflags::DF);
+  if (random.chance(2)) image.eflags |= static_cast<u32>(cpu::eflags::AC);
+  if (random.chance(10)) image.eflags |= static_cast<u32>(cpu::eflags::ID);
+  randomise_x87(image, random);
+  randomise_vectors(image, random);
+}
+
+/// Where the memory operand is to lie: the area that its segment covers.
+u32 TestCaseMaker::choose_target(const TestCase& test, Random& random) const {
+  constexpr u32 kCodeBytes = layout::kCodePages * kPage;
+  if (!segments_.code.big) {
+    if (test.instruction.memory.segment == cpu::SegmentName::SS) {
+      return layout::kStack + random.below(random.chance(5) ? kPage + 64 : kPage - 64);
+    }
+    // Far from the instruction, around which the engines' code areas differ.
+    if (test.instruction.memory.segment == cpu::SegmentName::CS) {
+      return layout::kCode + (test.address + kCodeBytes / 2) % kCodeBytes;
+    }
+  }
+  return data_target(random);
+}
+
+/// Makes the memory operand reach `target` by its displacement or by changing one register. False:
+/// one register is base and index.
+bool TestCaseMaker::aim(TestCase& test, DrawnBytes& drawn, u32 target) const {
+  const cpu::MemoryOperand& memory = test.instruction.memory;
+  const bool wide = test.instruction.address_size == 4;
+  u32 missing = target - base(memory.segment);
+  if (memory.index != cpu::kNoRegister && !is_gather(test.name)) {
+    missing -= test.image.gpr[memory.index] * memory.scale;
+  }
+  if (drawn.absolute_displacement == 0 && memory.base == cpu::kNoRegister) {
+    // MOV AL, moffs and kin: the address ends the instruction.
+    drawn.absolute_displacement = test.length - test.instruction.address_size;
+  }
+  if (drawn.absolute_displacement != 0) {
+    std::memcpy(drawn.bytes.data() + drawn.absolute_displacement, &missing, wide ? 4 : 2);
+    return decoder_.decode(drawn.bytes, decode_mode(space_.width()), test.instruction) ==
+               cpu::DecodeStatus::Ok ||
+           test.undefined;
+  }
+  if (memory.base == memory.index) return false;
+  u32& reg = test.image.gpr[memory.base];
+  missing -= static_cast<u32>(memory.displacement) + reg;
+  reg = wide ? reg + missing : (reg & 0xFFFF0000) | ((reg + missing) & 0xFFFF);
+  return true;
+}
+
+void TestCaseMaker::arrange_implicit_operands(TestCase& test, Random& random) const {
+  auto& gpr = test.image.gpr;
+  const u32 data = segments_.data.base;
+  if (is_string_instruction(test)) {
+    gpr[cpu::Rsi] = data_target(random) - data;
+    gpr[cpu::Rdi] = data_target(random) - data;
+    if (test.instruction.repeat != cpu::RepeatPrefix::None && random.chance(95)) {
+      gpr[cpu::Rcx] = random.below(20);
+    }
+  }
+  if (starts_with(test.name, "xlat")) gpr[cpu::Rbx] = data_target(random) - data;
+  if (starts_with(test.name, "maskmov") || starts_with(test.name, "vmaskmovdqu")) {
+    gpr[cpu::Rdi] = data_target(random) - data;
+  }
+  if ((test.name == "leave" || test.name == "enter") && random.chance(90)) {
+    gpr[cpu::Rbp] = layout::kStack + 1024 + random.below(1024) - segments_.stack.base;
+  }
+  if (test.name == "enter" && random.chance(90)) {
+    // A frame that fits the stack area.
+    test.bytes[test.length - 2] &= 0x03;
+  }
+  tame_gather(test, random);
+  tame_state_components(test, random);
+}
+
+/// Anywhere in the code area; now and then against its end.
+void TestCaseMaker::place(TestCase& test, Random& random) const {
+  constexpr u32 kCodeBytes = layout::kCodePages * kPage;
+  test.address = layout::kCode + 64 + random.below(kCodeBytes - 192);
+  test.placed = test.length;
+  if (random.chance(1) && !test.undefined) {
+    test.placed = 1 + random.below(test.length);
+    test.address = layout::kCode + kCodeBytes - test.placed;
+  }
+  test.image.eip = test.address - segments_.code.base;
+}
+
 TestCase TestCaseMaker::make(u64 seed, u64 index) const {
   Random mixer(seed);
   Random random(mixer.next() ^ (index * 0xD1342543DE82EF95));
   TestCase test;
   DrawnBytes drawn;
   randomise(test.image, random);
-  const u32 target = choose_target(random);
+  u32 target = 0;
   for (;;) {
     if (!draw_instruction(test, drawn, random)) continue;
-    if (drawn.absolute_displacement != 0 && test.instruction.address_size == 4) {
-      u32 offset = target;
-      const u8 index_register = test.instruction.memory.index;
-      if (index_register != cpu::kNoRegister && !is_gather(test.name)) {
-        offset -= test.image.gpr[index_register & 7U] * test.instruction.memory.scale;
-      }
-      std::memcpy(drawn.bytes.data() + drawn.absolute_displacement, &offset, 4);
-      if (decoder_.decode(drawn.bytes, kMode, test.instruction) != cpu::DecodeStatus::Ok &&
-          !test.undefined) {
-        continue;
-      }
+    place(test, random);
+    target = choose_target(test, random);
+    const bool aimable = has_memory_operand(test.instruction) && !is_string_instruction(test);
+    constexpr u32 kWildPercent = 5;
+    if (aimable && !aim(test, drawn, target) && test.name != "lea" &&
+        !random.chance(kWildPercent)) {
+      continue;
     }
     std::copy_n(drawn.bytes.begin(), test.length, test.bytes.begin());
     tame_bit_offset(test, random);
     arrange_implicit_operands(test, random);
-    if (!has_memory_operand(test.instruction) || test.instruction.address_size != 4 ||
-        drawn.absolute_displacement != 0 || is_string_instruction(test) || aim(test, target)) {
-      break;
-    }
+    break;
   }
   fill_patch(test.patches[0], target - random.below(8) * 8, random);
-  fill_patch(test.patches[1], test.image.gpr[cpu::Rsp] - 16, random);
-  // Anywhere in the code area; now and then against its end.
-  test.placed = test.length;
-  test.image.eip = layout::kCode + 64 + random.below(layout::kCodePages * kPage - 192);
-  if (random.chance(1) && !test.undefined) {
-    test.placed = 1 + random.below(test.length);
-    test.image.eip = layout::kCode + layout::kCodePages * kPage - test.placed;
-  }
+  fill_patch(test.patches[1], segments_.stack.base + test.image.gpr[cpu::Rsp] - 16, random);
   return test;
 }
 

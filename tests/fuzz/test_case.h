@@ -25,6 +25,7 @@ struct TestCase {
   /// How many of the bytes lie inside the code area: fewer than `length` at its end.
   unsigned placed = 0;
   bool undefined = false;  ///< illegal LOCK: must raise #UD
+  u32 address = 0;         ///< linear, of the first byte
   CpuImage image;
   std::array<MemoryPatch, 2> patches;
 };
@@ -32,16 +33,27 @@ struct TestCase {
 class TestCaseMaker {
  public:
   TestCaseMaker(const EncodingSpace& space, const cpu::Decoder& decoder)
-      : space_(space), decoder_(decoder) {}
+      : space_(space),
+        decoder_(decoder),
+        segments_(space.width() == CodeWidth::Bits32 ? kFlat32 : kSegmented16) {}
+
+  const Segmentation& segments() const { return segments_; }
 
   /// Case number `index` of the sequence that `seed` names.
   TestCase make(u64 seed, u64 index) const;
 
  private:
   bool draw_instruction(TestCase& test, DrawnBytes& drawn, Random& random) const;
+  void randomise(CpuImage& image, Random& random) const;
+  void arrange_implicit_operands(TestCase& test, Random& random) const;
+  void place(TestCase& test, Random& random) const;
+  u32 choose_target(const TestCase& test, Random& random) const;
+  bool aim(TestCase& test, DrawnBytes& drawn, u32 target) const;
+  u32 base(cpu::SegmentName segment) const;
 
   const EncodingSpace& space_;
   const cpu::Decoder& decoder_;
+  const Segmentation& segments_;
 };
 
 }  // namespace ringshift::tests
