@@ -12,7 +12,7 @@ Machine::Machine(mmu::GuestMemory memory, MachineConfig config, RebootPolicy pol
       policy_(policy),
       memory_(std::move(memory)),
       model_(cpu::CpuidModel::from_host()),
-      processor_memory_(map_),
+      processor_memory_(map_, {model_.physical_address_bits}),
       platform_(time_, clock_) {
   time_.set_tsc_khz(model_.tsc_khz);
 }

@@ -160,7 +160,10 @@ void Session::ask_for_screen() {
       for (unsigned row = 0; text.is_text() && row < text.rows; ++row) {
         screen_.text += text.row(row) + '\n';
       }
-      if (with_frame) source.render(screen_.frame);
+      if (with_frame && source.changed()) {
+        source.render(screen_.frame);
+        screen_.fresh_frame = true;
+      }
       screen_.fresh = true;
     }
     screen_.asked = false;
@@ -173,7 +176,8 @@ void Session::look_at_screen() {
   if (!screen_.fresh) return;
   screen_.fresh = false;
   dialogue_.on_screen(screen_.text);
-  if (window_) window_->show(screen_.frame);
+  if (window_ && screen_.fresh_frame) window_->show(screen_.frame);
+  screen_.fresh_frame = false;
 }
 
 void Session::serve_window() {

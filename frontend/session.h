@@ -43,8 +43,8 @@ class Session final : private DialogueActions {
     std::mutex mutex;
     devices::Frame frame;
     std::string text;
-    u64 version = 0;
     bool fresh = false;
+    bool fresh_frame = false;
     std::atomic<bool> asked = false;
   };
   enum class Ended : u8 { No, Guest, Met, Failed, Timeout, Signal, Quit, HostError };

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs what building and testing need from the distribution. Sourced or run by demo.sh and test.sh.
-#   packages.sh build        to build and run
-#   packages.sh build test   and to run all tests
+# Installs what building and testing need from the distribution, if it is missing; run by demo.sh and test.sh.
+#   packages.sh build                to build and run
+#   packages.sh build guests test    and to fetch guests and run all tests
+#   packages.sh --list build         only names them
 set -euo pipefail
 
 build=(
@@ -9,19 +10,24 @@ build=(
   libzydis-dev libasmjit-dev libsdl2-dev zlib1g-dev libpng-dev libcli11-dev nlohmann-json3-dev
   libre2-dev seabios
 )
-# The guests: downloaded, unpacked and turned into an initramfs or a disk.
-guests=(ca-certificates curl dpkg cpio gzip xz-utils kmod e2fsprogs)
-test=(catch2 clang-format-14 acpica-tools xvfb xauth xdotool libbenchmark-dev gcc-multilib)
+# The guests: downloaded and checked by apt, unpacked, and turned into an initramfs.
+guests=(debian-archive-keyring dpkg cpio gzip)
+test=(catch2 clang-format-14 acpica-tools e2fsprogs xvfb xauth xdotool libbenchmark-dev)
+develop=(gcovr python3 clang-tidy-14)  # coverage.sh, tidy.sh
 
 wanted=()
+list=no
 for group in "$@"; do
   case "$group" in
+    --list) list=yes ;;
     build) wanted+=("${build[@]}") ;;
     guests) wanted+=("${guests[@]}") ;;
     test) wanted+=("${test[@]}") ;;
+    develop) wanted+=("${develop[@]}") ;;
     *) echo "packages.sh: unknown group '$group'" >&2; exit 2 ;;
   esac
 done
+if [ $list = yes ]; then echo "${wanted[@]}"; exit 0; fi
 
 missing=()
 for package in "${wanted[@]}"; do

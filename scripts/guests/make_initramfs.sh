@@ -23,7 +23,7 @@ output=${2:-$cache/$kernel/initramfs.gz}
 
 storage=(ata_piix ata_generic sd_mod sr_mod isofs ext4 crc32c_generic)
 others=(floppy psmouse evdev loop vfat nls_cp437 nls_ascii e1000 8139cp ne2k_pci virtio_pci virtio_blk virtio_net
-  uhci_hcd qemu_fw_cfg pvpanic parport_pc lp bochs pcspkr)
+  uhci_hcd qemu_fw_cfg pvpanic_mmio parport_pc lp bochs pcspkr)
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT

@@ -105,9 +105,9 @@ struct InterpreterEngine::Implementation {
   mmu::GuestMemory guest_memory;
   mmu::MemoryBlock ram;
   mmu::MemoryMap map;
+  cpu::CpuidModel model = cpu::CpuidModel::from_host();
   mmu::ProcessorMemory port;
   TestPlatform platform;
-  cpu::CpuidModel model = cpu::CpuidModel::from_host();
   cpu::Processor processor;
   cpu::Interpreter interpreter;
   u32 filled_begin = 0, filled_end = 0;  ///< of the code area: not INT3

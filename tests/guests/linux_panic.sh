@@ -7,7 +7,7 @@ boot --memory 128M --kernel "$kernel" --serial stdio --append "console=ttyS0 pan
 wants 1
 grep -q "kernel panicked" "$log" || die "no line says why"
 linux_arguments kernel-686-pae
-boot "${linux[@]}" --serial stdio --append "console=ttyS0 modules=pvpanic" --timeout 600 --allow-panic \
+boot "${linux[@]}" --serial stdio --append "console=ttyS0 modules=pvpanic_mmio" --timeout 600 --allow-panic \
   --expect 'guest# ' --send 'echo c >/proc/sysrq-trigger\n'
 wants 1
 grep -q "pvpanic" "$log" || die "no line names pvpanic"

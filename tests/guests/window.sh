@@ -12,21 +12,18 @@ guest=
 for _ in $(seq 50); do xdotool getmouselocation >/dev/null 2>&1 && break; sleep 0.2; done
 
 "$ringshift" run "$guests/grub/grub-rescue-cdrom.iso" --display sdl --serial none --timeout 300 \
-  --expect 'Press enter' --expect 'grub>' --expect 'grub> echo typed[^T]*grub>' --screenshot "$work/end.png" \
-  >"$work/log" 2>&1 </dev/null &
+  --expect 'Press enter' --expect 'grub>' --expect '^typed *$' >"$work/log" 2>&1 </dev/null &
 guest=$!
 window=$(timeout 60 xdotool search --sync --onlyvisible --name Ringshift | head -n 1)
 [ -n "$window" ] || die "no window: $(cat "$work/log")"
-sleep 8
-xdotool windowfocus --sync "$window" 2>/dev/null
-for _ in $(seq 20); do  # until the menu has taken it
-  xdotool key --window "$window" c
-  sleep 2
-  kill -0 "$guest" 2>/dev/null || break
-  xdotool type --window "$window" --delay 120 'echo typed'
-  xdotool key --window "$window" Return
+xdotool windowfocus "$window"
+while kill -0 "$guest" 2>/dev/null; do
+  # Wherever GRUB is by now, Escape leads back to its menu and `c` to its prompt.
+  xdotool key --delay 200 Escape Escape c
   sleep 3
-  kill -0 "$guest" 2>/dev/null || break
+  xdotool type --delay 150 'echo typed'
+  xdotool key Return
+  sleep 3
 done
 wait "$guest"
 status=$?

@@ -1,0 +1,95 @@
+// Reset: doing it twice is doing it once, and what a power-on reset leaves behind doesn't depend on
+// what the guest had done before.
+#include <catch2/catch.hpp>
+
+#include <map>
+
+#include "tests/conformance/guest_traffic.h"
+
+namespace ringshift::devices::test {
+namespace {
+
+constexpr unsigned kActions = 20'000;
+
+void use(TestBoard& board, u64 seed) {
+  board.configure_pci();
+  GuestTraffic traffic(seed);
+  for (unsigned n = 0; n < kActions; ++n) {
+    if (n % 256 == 0) traffic.aim(board);
+    REQUIRE(perform(board, traffic.next()).has_value());
+  }
+}
+
+using States = std::map<std::string, std::vector<u8>>;
+
+States states(TestBoard& board) {
+  States all;
+  for (Device* device : board.board().all_devices()) {
+    const bool first = all.emplace(device->name(), TestBoard::save(*device)).second;
+    REQUIRE(first);
+  }
+  return all;
+}
+
+/// What the reset line leaves alone, by device. Everything else is as after power-on.
+const std::map<std::string, const char*> kSurvivesSystemReset = {
+};
+
+}  // namespace
+
+TEST_CASE("a second reset changes nothing") {
+  const u64 seed = GENERATE(1, 2, 3);
+  const ResetKind kind = GENERATE(ResetKind::PowerOn, ResetKind::System);
+  auto board = TestBoard::create();
+  use(*board, seed);
+  board->board().reset(kind);
+  const States once = states(*board);
+  const bool interrupt = board->interrupt_pin();
+  board->take_events();
+  board->board().reset(kind);
+  for (const auto& [name, state] : states(*board)) {
+    CAPTURE(name);
+    CHECK((state == once.at(name)));
+  }
+  CHECK(board->interrupt_pin() == interrupt);
+  CHECK(board->take_events().empty());
+}
+
+TEST_CASE("a power-on reset after use gives a new device") {
+  const u64 seed = GENERATE(4, 5, 6);
+  auto used = TestBoard::create();
+  use(*used, seed);
+  used->board().reset(ResetKind::PowerOn);
+
+  auto fresh = TestBoard::create();
+  REQUIRE(fresh->advance(used->now()));
+  fresh->board().reset(ResetKind::PowerOn);
+  const States expected = states(*fresh);
+  for (const auto& [name, state] : states(*used)) {
+    CAPTURE(name);
+    CHECK((state == expected.at(name)));
+  }
+  CHECK(used->save() == fresh->save());
+  CHECK(used->interrupt_pin() == fresh->interrupt_pin());
+  CHECK(used->a20() == fresh->a20());
+}
+
+TEST_CASE("a system reset after use leaves only what has a reason to survive") {
+  const u64 seed = GENERATE(7, 8, 9);
+  auto used = TestBoard::create();
+  use(*used, seed);
+  used->board().reset(ResetKind::System);
+
+  auto fresh = TestBoard::create();
+  REQUIRE(fresh->advance(used->now()));
+  fresh->board().reset(ResetKind::PowerOn);
+  const States expected = states(*fresh);
+  for (const auto& [name, state] : states(*used)) {
+    CAPTURE(name);
+    if (!kSurvivesSystemReset.contains(name)) CHECK((state == expected.at(name)));
+  }
+  CHECK_FALSE(used->interrupt_pin());
+  CHECK(used->a20());
+}
+
+}  // namespace ringshift::devices::test
