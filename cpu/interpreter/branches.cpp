@@ -66,9 +66,13 @@ Completion jump_if_count_is_zero(Processor& processor, const Instruction& instru
 
 template <unsigned size>
 Completion call_to(Processor& processor, const Instruction& instruction, u64 target) {
-  if (!branch_target_fine<size>(processor, target)) [[unlikely]]
-    return Completion::Fault;
+  const u64 stack_pointer = processor.state.gpr[Rsp];
   TRY_OR_FAULT(processor.push(next_rip(processor, instruction), size));
+  // The return address is in memory before a target beyond the limit faults; ESP goes back.
+  if (!branch_target_fine<size>(processor, target)) [[unlikely]] {
+    processor.state.gpr[Rsp] = stack_pointer;
+    return Completion::Fault;
+  }
   processor.state.rip = target;
   return Completion::Branch;
 }

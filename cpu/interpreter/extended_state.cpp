@@ -13,6 +13,7 @@ namespace {
 constexpr u64 kX87 = 1, kSse = 2, kAvx = 4;
 constexpr u64 kCompacted = u64{1} << 63;
 constexpr unsigned kLegacyLength = 512, kHeaderOffset = 512, kAvxOffset = 576;
+constexpr u64 kLegacyAlignment = 16, kXsaveAlignment = 64;
 constexpr unsigned kRegisters = 8;  // outside 64-bit mode XMM8-15 and their areas stay untouched
 constexpr unsigned kXmmBytes = 16 * kRegisters;
 
@@ -73,16 +74,11 @@ void initialise_x87_and_stack(ExtendedState& state) {
 
 // --- FXSAVE, FXRSTOR ---
 
-Completion check_area(Processor& processor, const Instruction& instruction, u64 offset,
-                      unsigned length, u64 alignment, AccessType type) {
-  return check_alignment(processor, instruction, offset, length, alignment - 1, type);
-}
-
 Completion execute_fxsave(Processor& processor, const Instruction& instruction) {
   constexpr unsigned kWritten = image::kXmm + kXmmBytes;
   HANDLER_REQUIRE(check_x87(processor, X87Wait::NonWaiting));
   const u64 offset = processor.effective_offset(instruction);
-  HANDLER_REQUIRE(check_area(processor, instruction, offset, kLegacyLength, 16, AccessType::Write));
+  HANDLER_REQUIRE(check_alignment(processor, instruction, offset, kLegacyAlignment - 1));
   TRY_OR_FAULT(processor.probe_write(instruction.memory.segment, offset, kLegacyLength));
   LegacyArea area{};
   save_x87(processor.state.extended, area);
@@ -95,7 +91,7 @@ Completion execute_fxsave(Processor& processor, const Instruction& instruction) 
 Completion execute_fxrstor(Processor& processor, const Instruction& instruction) {
   HANDLER_REQUIRE(check_x87(processor, X87Wait::NonWaiting));
   const u64 offset = processor.effective_offset(instruction);
-  HANDLER_REQUIRE(check_area(processor, instruction, offset, kLegacyLength, 16, AccessType::Read));
+  HANDLER_REQUIRE(check_alignment(processor, instruction, offset, kLegacyAlignment - 1));
   LegacyArea area;
   TRY_OR_FAULT(
       processor.read_bytes(instruction.memory.segment, offset, area.data(), kLegacyLength));
@@ -116,15 +112,14 @@ Completion execute_fxrstor(Processor& processor, const Instruction& instruction)
 enum class SaveForm : u8 { Standard, Optimised, Compacted };
 
 /// XSAVE instructions share their checks: #UD without CR4.OSXSAVE, #NM by TS, alignment to 64.
-Completion check_xsave(Processor& processor, const Instruction& instruction, u64 offset,
-                       AccessType type) {
+Completion check_xsave(Processor& processor, const Instruction& instruction, u64 offset) {
   if ((processor.state.cr4 & cr4::OSXSAVE) == 0) {
     return complete(processor.raise(Vector::InvalidOpcode));
   }
   if ((processor.state.cr0 & cr0::TS) != 0) {
     return complete(processor.raise(Vector::DeviceNotAvailable));
   }
-  return check_area(processor, instruction, offset, kAvxOffset, 64, type);
+  return check_alignment(processor, instruction, offset, kXsaveAlignment - 1);
 }
 
 /// RFBM: the components that XCR0 enables and EDX:EAX asks for.
@@ -174,7 +169,7 @@ Completion write_components(Processor& processor, SegmentName segment, u64 offse
 template <SaveForm Form>
 Completion execute_xsave(Processor& processor, const Instruction& instruction) {
   const u64 offset = processor.effective_offset(instruction);
-  HANDLER_REQUIRE(check_xsave(processor, instruction, offset, AccessType::Write));
+  HANDLER_REQUIRE(check_xsave(processor, instruction, offset));
   const SegmentName segment = instruction.memory.segment;
   const ExtendedState& extended = processor.state.extended;
   const u64 requested = requested_components(processor.state);
@@ -224,7 +219,7 @@ bool header_is_legal(const Processor& processor, const XsaveHeader& header) {
 
 Completion execute_xrstor(Processor& processor, const Instruction& instruction) {
   const u64 offset = processor.effective_offset(instruction);
-  HANDLER_REQUIRE(check_xsave(processor, instruction, offset, AccessType::Read));
+  HANDLER_REQUIRE(check_xsave(processor, instruction, offset));
   const SegmentName segment = instruction.memory.segment;
   LegacyArea area;
   XsaveHeader header;

@@ -53,10 +53,9 @@ Completion check_avx(Processor& processor) {
 }
 
 Completion check_alignment(Processor& processor, const Instruction& instruction, u64 offset,
-                           unsigned length, u64 mask, AccessType type) {
+                           u64 mask) {
   const SegmentName segment = instruction.memory.segment;
   if (((processor.state.segment(segment).base + offset) & mask) == 0) return Completion::Next;
-  TRY_OR_FAULT(processor.linear_address(segment, offset, length, type));
   return complete(processor.raise(Vector::GeneralProtection, 0));
 }
 

@@ -36,9 +36,10 @@ Completion check_mmx(Processor& processor);
 /// VEX: #UD in real or virtual-8086 mode or without CR4.OSXSAVE and XCR0; #NM by CR0.TS.
 Completion check_avx(Processor& processor);
 
-/// #GP(0) unless the operand's linear address is a multiple of mask + 1. Segment checks come first.
+/// #GP(0) unless the operand's linear address is a multiple of mask + 1. It comes before the
+/// segment's limit is looked at, which shows in the stack segment.
 Completion check_alignment(Processor& processor, const Instruction& instruction, u64 offset,
-                           unsigned length, u64 mask, AccessType type);
+                           u64 mask);
 
 /// Memory access of vector instructions that are exempt from #AC whatever their operand's size.
 /// Faults: segment and page.

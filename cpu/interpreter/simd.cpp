@@ -99,9 +99,7 @@ Completion run_simd(Processor& processor, const Instruction& instruction, const 
     offset = processor.effective_offset(instruction);
     const bool read = thunk.memory == Thunk::Access::Read;
     if (thunk.alignment_mask != 0) {
-      HANDLER_REQUIRE(check_alignment(processor, instruction, offset, thunk.memory_size,
-                                      thunk.alignment_mask,
-                                      read ? AccessType::Read : AccessType::Write));
+      HANDLER_REQUIRE(check_alignment(processor, instruction, offset, thunk.alignment_mask));
     }
     if (read) {
       const SegmentName segment = instruction.memory.segment;

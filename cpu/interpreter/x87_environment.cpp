@@ -113,12 +113,9 @@ GuestResult<void> read_area(Processor& processor, const Instruction& instruction
   const unsigned first_field = layout_of(processor, instruction).wide ? 4 : 2;
   const SegmentName segment = instruction.memory.segment;
   const u64 offset = processor.effective_offset(instruction);
-  const u64 linear = GUEST_TRY(processor.linear_address(segment, offset, length, AccessType::Read));
-  const PageAccess access{AccessType::Read, processor.data_privilege(), false};
-  GUEST_TRY(MemoryAccess::check_alignment(processor, linear, length));
   u32 control = 0;
-  GUEST_TRY(processor.read_linear_bytes(linear, &control, first_field, access));
-  GUEST_TRY(processor.translate(linear + length - 1, access));
+  GUEST_TRY(processor.read_bytes(segment, offset, &control, first_field));
+  GUEST_TRY(processor.read<u8>(segment, offset + length - 1));
   return processor.read_bytes(segment, offset, area.data(), length);
 }
 
