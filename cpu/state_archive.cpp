@@ -56,6 +56,16 @@ void StateArchive::raw(std::string_view name, std::span<u8> bytes) {
   position_ += bytes.size();
 }
 
+void StateArchive::field(std::string_view name, bool& value) {
+  u8 byte = value ? 1 : 0;
+  raw(name, std::span(&byte, 1));
+  if (byte > 1) {
+    refuse("snapshot has an impossible value in field '" + std::string(name) + "'");
+  } else {
+    value = byte != 0;
+  }
+}
+
 void StateArchive::section(std::string_view name, u32 version) {
   u32 value = version;
   field(name, value);

@@ -42,6 +42,8 @@ class StateArchive {
                                                                     T& value) {
     raw(name, std::span(reinterpret_cast<u8*>(&value), sizeof value));
   }
+  /// Anything but 0 and 1 is refused: no other value may get into a bool.
+  void field(std::string_view name, bool& value);
   template <Serializable T>
   void field(std::string_view name, T& value) {
     section(name, 0);
@@ -49,7 +51,7 @@ class StateArchive {
   }
   template <typename T, std::size_t N>
   void field(std::string_view name, std::array<T, N>& values) {
-    if constexpr (std::is_arithmetic_v<T>) {
+    if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {
       raw(name, std::span(reinterpret_cast<u8*>(values.data()), sizeof values));
     } else {
       for (T& value : values) field(name, value);

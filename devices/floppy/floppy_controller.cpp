@@ -167,9 +167,15 @@ void FloppyController::enter_reset() {
   ++backend_token_;
   phase_ = Phase::Command;
   step_ = Step::Idle;
+  parameters_.fill(0);
+  result_.fill(0);
   received_ = expected_ = result_length_ = result_position_ = 0;
   seeking_ = interrupt_causes_ = 0;
   cylinders_.fill(0);
+  seek_target_.fill(0);
+  seek_steps_.fill(0);
+  seek_status_.fill(0);
+  clear_transfer();
   perpendicular_ &= 0xFC;  // GAP and WGATE; the drive bits stay
   if (!locked_) {
     configuration_ = kConfigureFifoOff;
@@ -177,6 +183,21 @@ void FloppyController::enter_reset() {
   }
   dma_.set_request(false);
   set_interrupt(false);
+}
+
+void FloppyController::clear_transfer() {
+  operation_ = Operation::Read;
+  st0_ = st1_ = st2_ = 0;
+  cylinder_ = head_ = sector_ = size_code_ = 0;
+  physical_head_ = sectors_done_ = last_sector_ = 0;
+  terminal_count_ = false;
+  backend_offset_ = 0;
+  // Buffers that the host still has are none of ours.
+  if (backend_outstanding_ == 0) {
+    data_.fill(0);
+    host_data_.fill(0);
+  }
+  data_position_ = data_length_ = 0;
 }
 
 /// Out of reset the chip polls all four drives and reports each of them as changed.

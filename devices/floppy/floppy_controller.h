@@ -94,6 +94,7 @@ class FloppyController final : public Device {
   void perpendicular_mode();
   void configure();
   void lock();
+  void clear_transfer();
   void start_seek(unsigned drive, int steps, u8 new_cylinder, u8 status);
   void on_seek_done(unsigned drive);
   bool seek_news() const;

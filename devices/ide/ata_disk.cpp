@@ -78,6 +78,11 @@ void AtaDisk::reset_settings(bool hardware, ResetKind kind) {
   write_cache_ = true;
   look_ahead_ = true;
   if (!hardware) return;
+  method_ = Method::Pio;
+  addressing_ = Addressing::Short;
+  force_unit_access_ = false;
+  sector_ = 0;
+  remaining_ = chunk_ = block_at_ = trim_at_ = 0;
   modes_ = {};
   revert_on_reset_ = true;
   smart_enabled_ = true;

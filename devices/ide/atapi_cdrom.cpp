@@ -64,6 +64,11 @@ void AtapiCdrom::reset_settings(bool hardware, ResetKind kind) {
   action_ = Action::None;
   power_ = Power::Active;
   if (!hardware) return;
+  dma_ = false;
+  packet_ = {};
+  byte_limit_ = reply_length_ = reply_at_ = 0;
+  block_ = blocks_left_ = chunk_ = 0;
+  selection_ = 0;
   locked_ = false;
   modes_ = {};
   sense_ = {};

@@ -22,6 +22,7 @@ void BusMaster::reset() {
   status_ = 0;
   table_ = 0;
   next_entry_ = 0;
+  address_ = 0;
   left_ = 0;
   last_region_ = false;
 }

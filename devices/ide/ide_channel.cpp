@@ -54,7 +54,8 @@ void IdeChannel::serialize(StateArchive& archive) {
 u64 IdeChannel::read_command(u64 offset, unsigned size) {
   if (offset == 0) {
     IdeDrive* const drive = selected();
-    return drive != nullptr ? drive->read_data(size) : 0xFFFF'FF00U | kEmptyCable;
+    const u32 value = drive != nullptr ? drive->read_data(size) : 0xFFFF'FF00U | kEmptyCable;
+    return value & (size >= 4 ? ~u32{0} : (u32{1} << (8 * size)) - 1);
   }
   u64 value = 0;
   for (unsigned i = 0; i < size; ++i) {

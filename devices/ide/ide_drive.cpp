@@ -318,7 +318,8 @@ void IdeDrive::hardware_reset(ResetKind kind) {
   timer_.cancel();
   set_interrupt(false);
   interrupt_after_restart_ = false;
-  previous_ = {};
+  current_ = previous_ = {};
+  command_ = 0;
   reset_settings(true, kind);
   phase_ = Phase::Restart;
   status_ = ata::kBusy;
@@ -329,6 +330,8 @@ void IdeDrive::finish_restart() {
   // A request in flight still owns the buffer: the drive stays busy until the host has answered.
   if (issued_) return;
   request_ = Request::None;
+  request_offset_ = request_length_ = 0;
+  position_ = end_ = 0;
   phase_ = Phase::Idle;
   error_ = ata::kDiagnosticPassed;
   device_ = 0;

@@ -44,7 +44,7 @@ class ByteQueue {
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   std::size_t room() const { return Capacity - size_; }
-  void clear() { first_ = size_ = 0; }
+  void clear() { *this = {}; }
   /// Drops the byte when there is no room.
   void push(u8 byte) {
     if (room() == 0) return;

@@ -50,6 +50,7 @@ void Ps2Mouse::reset(ResetKind kind) {
   wrap_ = rejected_ = false;
   waiting_command_ = 0;
   last_sent_ = 0;
+  buttons_ = reported_buttons_ = 0;
   restore_defaults();
 }
 

@@ -82,6 +82,7 @@ void LocalApic::reset_registers() {
   lvt_.fill(kLvtMasked);
   external_message_ = false;
   initial_count_ = divide_ = count_at_start_ = 0;
+  count_start_ = 0;
   tsc_deadline_ = 0;
   timer_.cancel();
   update_interrupt();

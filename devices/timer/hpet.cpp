@@ -60,6 +60,7 @@ void Hpet::reset(ResetKind) {
   configuration_ = 0;
   status_ = 0;
   counter_base_ = 0;
+  counter_start_ = 0;
   for (unsigned index = 0; index < kTimerCount; ++index) {
     events_[index].cancel();
     timers_[index].configuration =

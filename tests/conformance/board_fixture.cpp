@@ -39,11 +39,13 @@ std::unique_ptr<TestBoard> TestBoard::create(VideoRom rom) {
 }
 
 TestBoard::TestBoard(mmu::GuestMemory memory, VideoRom rom) : memory_(std::move(memory)) {
-  guard();
+  allocate_guard();
   ram_ = must(memory_.allocate(kRamSize, "RAM"));
-  guard();
+  allocate_guard();
   const mmu::MemoryBlock firmware = must(memory_.allocate(kFirmwareSize, "firmware"));
-  guard();
+  const mmu::MemoryBlock guard = allocate_guard();
+  // The board takes its video memory from what comes next.
+  video_memory_ = {guard.host + guard.size, Board::kVideoMemory};
   map_.map_memory({0}, kRamSize, mmu::MemoryMap::Kind::Ram, "RAM", ram_, 0);
   map_.map_memory({0x1'0000'0000 - kFirmwareSize}, kFirmwareSize, mmu::MemoryMap::Kind::Rom,
                   "firmware", firmware, 0);
@@ -76,7 +78,7 @@ TestBoard::TestBoard(mmu::GuestMemory memory, VideoRom rom) : memory_(std::move(
   }
   board_ = must(Board::create(
       config, {clock_, wall_, memory_, map_, *this, *this, *this, *this, kRamSize}, video_rom));
-  guard();
+  allocate_guard();
   FwCfg& fw_cfg = board_->firmware_configuration();
   fw_cfg.set_item(0x0E, {1, 0});
   fw_cfg.set_file("etc/table", std::vector<u8>(5000, 0x5A));
@@ -87,7 +89,7 @@ TestBoard::TestBoard(mmu::GuestMemory memory, VideoRom rom) : memory_(std::move(
 
 TestBoard::~TestBoard() = default;
 
-mmu::MemoryBlock TestBoard::guard() {
+mmu::MemoryBlock TestBoard::allocate_guard() {
   const mmu::MemoryBlock page = must(memory_.allocate(kPageSize, "guard page"));
   if (mprotect(page.host, page.size, PROT_NONE) != 0) std::abort();
   return page;

@@ -63,6 +63,7 @@ class TestBoard final : private IrqSink,
   Nanoseconds now() { return time_.now(); }
   mmu::MemoryMap& map() { return map_; }
   std::span<u8> ram() { return ram_.bytes(); }
+  std::span<u8> video_memory() { return video_memory_; }
   /// The images, in the order floppy A, B, IDE primary 0, 1, secondary 0, 1 (an empty drive).
   std::array<std::unique_ptr<MemoryBackend>, kDisks>& disks() { return disks_; }
   /// Lets disks answer late, at `answer_disk()`.
@@ -99,7 +100,7 @@ class TestBoard final : private IrqSink,
 
  private:
   TestBoard(mmu::GuestMemory memory, VideoRom rom);
-  mmu::MemoryBlock guard();
+  mmu::MemoryBlock allocate_guard();
   void record(BoardEvent::Kind kind, unsigned number = 0, u64 value = 0);
 
   void set_irq(unsigned number, bool level) override;
@@ -131,6 +132,7 @@ class TestBoard final : private IrqSink,
   mmu::GuestMemory memory_;
   mmu::MemoryMap map_;
   mmu::MemoryBlock ram_;
+  std::span<u8> video_memory_;
   std::array<std::unique_ptr<Line>, 4> lines_;
   std::array<std::unique_ptr<MemoryBackend>, kDisks> disks_;
   std::unique_ptr<Board> board_;

@@ -3,6 +3,46 @@
 
 namespace ringshift::devices::test {
 
+/// Puts everything where firmware would, and opens the interrupt path: a board with everything
+/// unmapped and masked has nothing more to find.
+void GuestTraffic::initialize() {
+  constexpr u32 kPci[][2] = {{0x0940, 0x8000'8000}, {0x0920, 0xC001},      {0x0904, 5},
+                             {0x0B40, 0x0601},      {0x0B80, 1},           {0x0B90, 0x0701},
+                             {0x0BD0, 0x0009'0000}, {0x0860, 0x0B0B'0A0A}, {0x1010, 0xFD00'0000},
+                             {0x1018, 0xFEB0'0000}, {0x1004, 7}};
+  for (const auto& [where, what] : kPci) {
+    out(0xCF8, 0x8000'0000 | where, 4);
+    out(0xCFC, what, 4);
+  }
+  constexpr u16 kInterruptControllers[][2] = {
+      {0x20, 0x11}, {0x21, 0x08}, {0x21, 0x04}, {0x21, 0x01}, {0x21, 0x00},
+      {0xA0, 0x11}, {0xA1, 0x70}, {0xA1, 0x02}, {0xA1, 0x01}, {0xA1, 0x00}};
+  for (const auto& [port, byte] : kInterruptControllers) out(port, byte);
+  // The 8254 at 100 Hz to 1 kHz, keyboard and mouse on, receiver and transmitter interrupts of COM1.
+  constexpr u16 kSources[][2] = {{0x43, 0x34}, {0x40, 0x00}, {0x40, 0x10}, {0x64, 0x60},
+                                 {0x60, 0x47}, {0x3FB, 0x03}, {0x3FC, 0x0B}, {0x3F9, 0x03}};
+  for (const auto& [port, byte] : kSources) {
+    out(port, byte);
+    wait(50'000);
+  }
+  put(Action::Kind::ApicMsrWrite, 0x1B, 0xFEE0'0900);
+  write(0xFEE0'00F0, 0x1FF);
+  write(0xFEE0'0080, 0);
+  write(0xFEE0'0350, 0x700);  // LINT0: ExtINT
+  write(0xFEE0'0360, 0x400);  // LINT1: NMI
+  for (u64 pin = 0; pin < IoApic::kPinCount; ++pin) {
+    write(0xFEC0'0000, 0x10 + 2 * pin);
+    write(0xFEC0'0010, (random_.chance(50) ? 0x10030 : 0x30) + pin);
+  }
+}
+
+void GuestTraffic::take_interrupt() {
+  put(Action::Kind::Acknowledge);
+  if (random_.chance(80)) out(0xA0, 0x20);
+  if (random_.chance(80)) out(0x20, 0x20);
+  if (random_.chance(80)) write(0xFEE0'00B0, 0);
+}
+
 // --- PCI ----------------------------------------------------------------------------------------
 
 void GuestTraffic::pci_configuration() {
@@ -25,16 +65,6 @@ void GuestTraffic::pci_configuration() {
   }
   out(port, random_.chance(50) ? random_.pick(kAddresses) : value(size), size);
   if (random_.chance(50)) in(port, size);
-  // A board with everything unmapped has nothing more to find.
-  if (random_.chance(30)) {
-    constexpr u32 kHome[][2] = {{0x0940, 0x8000'8000}, {0x0920, 0xC001},      {0x0904, 5},
-                                {0x0B40, 0x0601},      {0x0B80, 1},           {0x0B90, 0x0701},
-                                {0x1010, 0xFD00'0000}, {0x1018, 0xFEB0'0000}, {0x1004, 7}};
-    for (const auto& [where, what] : kHome) {
-      out(0xCF8, 0x8000'0000 | where, 4);
-      out(0xCFC, what, 4);
-    }
-  }
 }
 
 // --- IDE ----------------------------------------------------------------------------------------
@@ -60,7 +90,7 @@ void GuestTraffic::ide_command() {
   out(base + 7, random_.chance(95) ? random_.pick(kCommands) : random_.below(256));
   if (random_.chance(85)) wait(duration() & 0xFF'FFFF);
   in(base + 7);
-  const unsigned words = random_.below(random_.chance(70) ? 20 : 600);
+  const unsigned words = random_.below(random_.chance(85) ? 20 : 300);
   const unsigned size = random_.chance(80) ? 2 : 4;
   const bool reads = random_.chance(60);
   for (unsigned n = 0; n < words; ++n) {
@@ -98,7 +128,7 @@ void GuestTraffic::ide_packet() {
   wait(duration() & 0xFF'FFFF);
   in(base + 7);
   in(base + 2);
-  const unsigned words = random_.below(random_.chance(80) ? 30 : 1200);
+  const unsigned words = random_.below(random_.chance(85) ? 20 : 700);
   const bool reads = random_.chance(80);
   for (unsigned n = 0; n < words; ++n) {
     if (reads) {
@@ -170,7 +200,7 @@ void GuestTraffic::floppy_command() {
     for (unsigned n = 0; n < parameters; ++n) out(0x3F5, value(1));
   }
   wait(duration());
-  const unsigned bytes = random_.below(random_.chance(80) ? 16 : 600);
+  const unsigned bytes = random_.below(random_.chance(85) ? 16 : 300);
   for (unsigned n = 0; n < bytes; ++n) {
     if (random_.chance(5)) in(0x3F4);
     if (random_.chance(1)) wait(duration());

@@ -120,7 +120,8 @@ Action GuestTraffic::next() {
       {60, &GuestTraffic::claimed_port},
       {40, &GuestTraffic::memory_access},
       {8, &GuestTraffic::person},
-      {8, &GuestTraffic::pci_configuration},
+      {1, &GuestTraffic::initialize},
+      {6, &GuestTraffic::pci_configuration},
       {6, &GuestTraffic::ide_command},
       {5, &GuestTraffic::ide_packet},
       {5, &GuestTraffic::ide_bus_master},
@@ -148,8 +149,8 @@ Action GuestTraffic::next() {
       }
       at -= share.weight;
     }
-    if (random_.chance(20)) wait(duration());
-    if (random_.chance(20)) put(Action::Kind::Acknowledge);
+    if (random_.chance(40)) wait(duration());
+    if (random_.chance(40)) take_interrupt();
   }
   const Action action = queue_.front();
   queue_.pop_front();
@@ -221,7 +222,7 @@ void GuestTraffic::claimed_port() {
   const PortBus::Region& region =
       ports_[random_.below(static_cast<u32>(ports_.size()))];
   const auto port = static_cast<u16>(region.first + random_.below(region.count));
-  const unsigned accesses = random_.chance(90) ? 1 : random_.below(100);
+  const unsigned accesses = random_.chance(95) ? 1 : random_.below(60);
   const u8 size = access_size();
   const bool reads = random_.chance(50);
   for (unsigned n = 0; n < accesses; ++n) {

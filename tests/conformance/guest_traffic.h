@@ -4,6 +4,7 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,8 +50,8 @@ std::optional<u64> perform(TestBoard& board, const Action& action);
 
 class GuestTraffic {
  public:
-  /// Which sequences come: of everything, or nothing that touches the disks' contents.
-  explicit GuestTraffic(u64 seed) : random_(seed) {}
+  /// It begins with what firmware does to make the board usable.
+  explicit GuestTraffic(u64 seed) : random_(seed) { initialize(); }
 
   /// Where the board has its ports and memory now: half of the accesses aim there.
   void aim(TestBoard& board);
@@ -67,6 +68,8 @@ class GuestTraffic {
   void person();
 
   // Sequences (guest_sequences.cpp): what drivers do, with wrong turns.
+  void initialize();
+  void take_interrupt();
   void pci_configuration();
   void ide_command();
   void ide_packet();

@@ -2,6 +2,7 @@
 // what the guest had done before.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <map>
 
 #include "tests/conformance/guest_traffic.h"
@@ -12,7 +13,6 @@ namespace {
 constexpr unsigned kActions = 20'000;
 
 void use(TestBoard& board, u64 seed) {
-  board.configure_pci();
   GuestTraffic traffic(seed);
   for (unsigned n = 0; n < kActions; ++n) {
     if (n % 256 == 0) traffic.aim(board);
@@ -33,7 +33,22 @@ States states(TestBoard& board) {
 
 /// What the reset line leaves alone, by device. Everything else is as after power-on.
 const std::map<std::string, const char*> kSurvivesSystemReset = {
+    {"MC146818 real-time clock", "a battery keeps the calendar and the memory"},
+    {"8237A DMA controllers", "RESET leaves the address, count and mode registers (8237A, Reset)"},
+    {"COM1", "MR leaves the divisor and the scratch register (16550, table of reset functions)"},
+    {"COM2", "as COM1"},
+    {"PS/2 keyboard", "it has no reset line and its power stays on"},
+    {"PS/2 mouse", "it has no reset line and its power stays on"},
+    {"82077AA diskette controller",
+     "RESET leaves what SPECIFY has set; the drives keep heads and disk change where they are"},
+    {"82371SB IDE", "a hardware reset leaves the sector buffer and a non-volatile SET MAX ADDRESS"},
+    {"fw_cfg", "files that the guest has written stay written"},
 };
+
+/// DRAM keeps what it held; nobody clears it but the guest.
+void clear_video_memory(TestBoard& board) {
+  std::ranges::fill(board.video_memory(), u8{0});
+}
 
 }  // namespace
 
@@ -60,6 +75,7 @@ TEST_CASE("a power-on reset after use gives a new device") {
   auto used = TestBoard::create();
   use(*used, seed);
   used->board().reset(ResetKind::PowerOn);
+  clear_video_memory(*used);
 
   auto fresh = TestBoard::create();
   REQUIRE(fresh->advance(used->now()));
@@ -69,7 +85,7 @@ TEST_CASE("a power-on reset after use gives a new device") {
     CAPTURE(name);
     CHECK((state == expected.at(name)));
   }
-  CHECK(used->save() == fresh->save());
+  CHECK((used->save() == fresh->save()));
   CHECK(used->interrupt_pin() == fresh->interrupt_pin());
   CHECK(used->a20() == fresh->a20());
 }
@@ -79,6 +95,7 @@ TEST_CASE("a system reset after use leaves only what has a reason to survive") {
   auto used = TestBoard::create();
   use(*used, seed);
   used->board().reset(ResetKind::System);
+  clear_video_memory(*used);
 
   auto fresh = TestBoard::create();
   REQUIRE(fresh->advance(used->now()));
@@ -86,7 +103,8 @@ TEST_CASE("a system reset after use leaves only what has a reason to survive") {
   const States expected = states(*fresh);
   for (const auto& [name, state] : states(*used)) {
     CAPTURE(name);
-    if (!kSurvivesSystemReset.contains(name)) CHECK((state == expected.at(name)));
+    if (kSurvivesSystemReset.contains(name)) continue;
+    CHECK((state == expected.at(name)));
   }
   CHECK_FALSE(used->interrupt_pin());
   CHECK(used->a20());
