@@ -42,9 +42,8 @@ constexpr ReadEffect kReadEffects[] = {
 };
 
 bool has_read_effect(u16 port) {
-  return std::any_of(std::begin(kReadEffects), std::end(kReadEffects), [port](const ReadEffect& e) {
-    return port >= e.first && port <= e.last;
-  });
+  return std::any_of(std::begin(kReadEffects), std::end(kReadEffects),
+                     [port](const ReadEffect& e) { return port >= e.first && port <= e.last; });
 }
 
 }  // namespace

@@ -6,10 +6,17 @@ namespace ringshift::devices::test {
 /// Puts everything where firmware would, and opens the interrupt path: a board with everything
 /// unmapped and masked has nothing more to find.
 void GuestTraffic::initialize() {
-  constexpr u32 kPci[][2] = {{0x0940, 0x8000'8000}, {0x0920, 0xC001},      {0x0904, 5},
-                             {0x0B40, 0x0601},      {0x0B80, 1},           {0x0B90, 0x0701},
-                             {0x0BD0, 0x0009'0000}, {0x0860, 0x0B0B'0A0A}, {0x1010, 0xFD00'0000},
-                             {0x1018, 0xFEB0'0000}, {0x1004, 7}};
+  constexpr u32 kPci[][2] = {{0x0940, 0x8000'8000},
+                             {0x0920, 0xC001},
+                             {0x0904, 5},
+                             {0x0B40, 0x0601},
+                             {0x0B80, 1},
+                             {0x0B90, 0x0701},
+                             {0x0BD0, 0x0009'0000},
+                             {0x0860, 0x0B0B'0A0A},
+                             {0x1010, 0xFD00'0000},
+                             {0x1018, 0xFEB0'0000},
+                             {0x1004, 7}};
   for (const auto& [where, what] : kPci) {
     out(0xCF8, 0x8000'0000 | where, 4);
     out(0xCFC, what, 4);
@@ -18,8 +25,9 @@ void GuestTraffic::initialize() {
       {0x20, 0x11}, {0x21, 0x08}, {0x21, 0x04}, {0x21, 0x01}, {0x21, 0x00},
       {0xA0, 0x11}, {0xA1, 0x70}, {0xA1, 0x02}, {0xA1, 0x01}, {0xA1, 0x00}};
   for (const auto& [port, byte] : kInterruptControllers) out(port, byte);
-  // The 8254 at 100 Hz to 1 kHz, keyboard and mouse on, receiver and transmitter interrupts of COM1.
-  constexpr u16 kSources[][2] = {{0x43, 0x34}, {0x40, 0x00}, {0x40, 0x10}, {0x64, 0x60},
+  // The 8254 at 100 Hz to 1 kHz, keyboard and mouse on, receiver and transmitter interrupts of
+  // COM1.
+  constexpr u16 kSources[][2] = {{0x43, 0x34}, {0x40, 0x00},  {0x40, 0x10},  {0x64, 0x60},
                                  {0x60, 0x47}, {0x3FB, 0x03}, {0x3FC, 0x0B}, {0x3F9, 0x03}};
   for (const auto& [port, byte] : kSources) {
     out(port, byte);
@@ -405,7 +413,8 @@ void GuestTraffic::apics() {
     put(Action::Kind::ApicMsrRead, msr);
     if (msr == 0x1B) {
       constexpr u64 kBases[] = {0xFEE0'0900, 0xFEE0'0900, 0xFEE0'0100, 0xFED0'0900, 0x0000'0900};
-      put(Action::Kind::ApicMsrWrite, msr, random_.chance(95) ? random_.pick(kBases) : random_.next());
+      put(Action::Kind::ApicMsrWrite, msr,
+          random_.chance(95) ? random_.pick(kBases) : random_.next());
     } else {
       put(Action::Kind::ApicMsrWrite, msr, random_.next() >> random_.below(64));
     }
@@ -451,7 +460,8 @@ void GuestTraffic::legacy_timers() {
     if (random_.chance(20)) out(0x61, value(1));
     return in(0x61);
   }
-  constexpr u8 kRegisters[] = {0, 2, 4, 5, 6, 7, 8, 9, 1, 3, 0xA, 0xA, 0xB, 0xB, 0xC, 0xC, 0xD, 0x32};
+  constexpr u8 kRegisters[] = {0, 2,   4,   5,   6,   7,   8,   9,   1,
+                               3, 0xA, 0xA, 0xB, 0xB, 0xC, 0xC, 0xD, 0x32};
   out(0x70, random_.chance(90) ? random_.pick(kRegisters) : value(1));
   if (random_.chance(50)) {
     in(0x71);

@@ -86,9 +86,9 @@ u64 carry_out(TestBoard& machine, const Action& action) {
 
 std::string describe(const Action& action) {
   constexpr const char* kNames[] = {
-      "in",       "out",           "read",       "write",       "advance",        "acknowledge",
-      "rdmsr",    "wrmsr",         "FERR",       "key",         "pointer",        "serial input",
-      "button",   "screen text",   "screen",     "answer disk", "reset"};
+      "in",     "out",         "read",   "write",       "advance", "acknowledge",
+      "rdmsr",  "wrmsr",       "FERR",   "key",         "pointer", "serial input",
+      "button", "screen text", "screen", "answer disk", "reset"};
   char text[100];
   std::snprintf(text, sizeof text, "%s %llX.%u, %llX", kNames[static_cast<unsigned>(action.kind)],
                 static_cast<unsigned long long>(action.address), action.size,
@@ -163,7 +163,9 @@ void GuestTraffic::put(Action::Kind kind, u64 address, u64 value, unsigned size)
   queue_.push_back({kind, static_cast<u8>(size), address, value});
 }
 
-void GuestTraffic::in(u16 port, unsigned size) { put(Action::Kind::PortRead, port, 0, size); }
+void GuestTraffic::in(u16 port, unsigned size) {
+  put(Action::Kind::PortRead, port, 0, size);
+}
 
 void GuestTraffic::out(u16 port, u64 value, unsigned size) {
   put(Action::Kind::PortWrite, port, value & ones(size), size);
@@ -177,7 +179,9 @@ void GuestTraffic::write(u64 address, u64 value, unsigned size) {
   put(Action::Kind::MemoryWrite, address, value & ones(size), size);
 }
 
-void GuestTraffic::wait(Nanoseconds time) { put(Action::Kind::Advance, 0, time, 0); }
+void GuestTraffic::wait(Nanoseconds time) {
+  put(Action::Kind::Advance, 0, time, 0);
+}
 
 u8 GuestTraffic::mostly(u8 usual, u32 percent) {
   return random_.chance(percent) ? usual : static_cast<u8>(random_.next());
@@ -219,8 +223,7 @@ void GuestTraffic::any_port() {
 
 void GuestTraffic::claimed_port() {
   if (ports_.empty()) return;
-  const PortBus::Region& region =
-      ports_[random_.below(static_cast<u32>(ports_.size()))];
+  const PortBus::Region& region = ports_[random_.below(static_cast<u32>(ports_.size()))];
   const auto port = static_cast<u16>(region.first + random_.below(region.count));
   const unsigned accesses = random_.chance(95) ? 1 : random_.below(60);
   const u8 size = access_size();

@@ -21,11 +21,11 @@ std::string first_difference(TestBoard& a, TestBoard& b) {
     const auto one = TestBoard::save(*devices[n]);
     const auto other = TestBoard::save(*b.board().all_devices()[n]);
     if (one == other) continue;
-    const auto at = std::mismatch(one.begin(), one.begin() + static_cast<std::ptrdiff_t>(std::min(
-                                                   one.size(), other.size())),
-                                  other.begin());
-    return std::string(devices[n]->name()) + " at byte " +
-           std::to_string(at.first - one.begin()) + " of " + std::to_string(one.size());
+    const auto at = std::mismatch(
+        one.begin(), one.begin() + static_cast<std::ptrdiff_t>(std::min(one.size(), other.size())),
+        other.begin());
+    return std::string(devices[n]->name()) + " at byte " + std::to_string(at.first - one.begin()) +
+           " of " + std::to_string(one.size());
   }
   return "none of the devices";
 }

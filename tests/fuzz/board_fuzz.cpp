@@ -125,11 +125,16 @@ bool parse(int argc, char** argv, Options& options) {
   for (int n = 1; n + 1 < argc; n += 2) {
     const std::string_view name = argv[n];
     const u64 value = std::strtoull(argv[n + 1], nullptr, 0);
-    if (name == "--count") options.count = value;
-    else if (name == "--seed") options.seed = value;
-    else if (name == "--first") options.first = value;
-    else if (name == "--trace") options.trace = value != 0;
-    else return false;
+    if (name == "--count")
+      options.count = value;
+    else if (name == "--seed")
+      options.seed = value;
+    else if (name == "--first")
+      options.first = value;
+    else if (name == "--trace")
+      options.trace = value != 0;
+    else
+      return false;
   }
   return argc % 2 == 1;
 }
@@ -149,7 +154,8 @@ int fuzz(const Options& options) {
     current_epoch = static_cast<std::sig_atomic_t>(epoch);
     // A single access asked for stands for the whole epoch.
     const u64 left = options.count - totals.accesses;
-    good = run_epoch(options, epoch, left == 1 ? kEpochLength : std::min(left, kEpochLength), totals);
+    good =
+        run_epoch(options, epoch, left == 1 ? kEpochLength : std::min(left, kEpochLength), totals);
   }
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
   std::printf("%llu accesses in %llu epochs, %llu interrupts, %llu events outside; %.1f s\n",

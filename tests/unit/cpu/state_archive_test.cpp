@@ -73,7 +73,8 @@ TEST_CASE("an archive refuses what is too short, too long or of another layout")
   for (std::size_t length = 0; length < snapshot.size(); ++length) {
     Thing copy;
     CAPTURE(length);
-    CHECK_FALSE(restore(copy, {snapshot.begin(), snapshot.begin() + static_cast<long>(length)}).ok());
+    CHECK_FALSE(
+        restore(copy, {snapshot.begin(), snapshot.begin() + static_cast<long>(length)}).ok());
   }
   std::vector<u8> longer = snapshot;
   longer.push_back(0);
