@@ -210,14 +210,13 @@ inline Handler by_condition(unsigned condition, Choose choose) {
 #define CONDITION(n) \
   case n:            \
     return choose(std::integral_constant<unsigned, n>{});
-    CONDITION(0)
-    CONDITION(1)
-    CONDITION(2)
-    CONDITION(3)
-    CONDITION(4) CONDITION(5) CONDITION(6) CONDITION(7) CONDITION(8) CONDITION(9) CONDITION(10)
-        CONDITION(11) CONDITION(12) CONDITION(13) CONDITION(14) CONDITION(15)
+    // clang-format off
+    CONDITION(0) CONDITION(1) CONDITION(2) CONDITION(3) CONDITION(4) CONDITION(5) CONDITION(6)
+    CONDITION(7) CONDITION(8) CONDITION(9) CONDITION(10) CONDITION(11) CONDITION(12) CONDITION(13)
+    CONDITION(14) CONDITION(15)
 #undef CONDITION
-            default : return nullptr;
+        // clang-format on
+        default : return nullptr;
   }
 }
 

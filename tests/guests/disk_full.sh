@@ -11,10 +11,10 @@ truncate -s 32M "$1/disk.img"
 shift
 exec "$@"
 S
-unshare --user --map-root-user --mount true 2>/dev/null || [ "$(id -u)" -eq 0 ] ||
-  { echo "neither user namespaces nor root: no small file system to fill"; exit 77; }
 namespace=(unshare --mount)
-[ "$(id -u)" -eq 0 ] || namespace=(unshare --user --map-root-user --mount)
+"${namespace[@]}" true 2>/dev/null || namespace=(unshare --user --map-root-user --mount)
+"${namespace[@]}" true 2>/dev/null ||
+  { echo "no mount namespace to be had: no small file system to fill"; exit 77; }
 log=$work/log
 "${namespace[@]}" bash "$work/inside" "$work/small" "$ringshift" run --display none "${linux[@]}" --serial stdio \
   --append "console=ttyS0" --timeout 600 --disk "$work/small/disk.img" \

@@ -136,10 +136,12 @@ TEST_CASE("legacy 16-byte operands must be aligned, exempt ones needn't") {
   machine.must_fault({0xC5, 0xFC, 0x28, 0x0E}, Vector::GeneralProtection);  // 32 bytes
 }
 
-TEST_CASE("the segment check comes before alignment") {
+TEST_CASE("alignment comes before the segment check, as fuzzing against the processor shows") {
   FpuMachine machine;
   machine.processor.state.segment(SegmentName::SS).limit = 0xFFF;
   machine.processor.state.gpr[Rsi] = kData + 4;
+  machine.must_fault({0x36, 0x0F, 0x28, 0x0E}, Vector::GeneralProtection);
+  machine.processor.state.gpr[Rsi] = kData;
   machine.must_fault({0x36, 0x0F, 0x28, 0x0E}, Vector::StackFault);
 }
 
