@@ -305,11 +305,13 @@ std::vector<Board::PciEntry> Board::pci_functions() const {
 }
 
 void Board::reset(ResetKind kind) {
+  pci_bus_.release_mappings();
   for (Device* device : devices_) device->reset(kind);
 }
 
 void Board::serialize(StateArchive& archive) {
-  archive.section("board", 1);
+  archive.section("board", 2);
+  if (archive.restoring()) pci_bus_.release_mappings();
   isa_interrupts_.serialize(archive);
   for (Device* device : devices_) device->serialize(archive);
   if (archive.restoring()) pci_bus_.refresh_mappings();

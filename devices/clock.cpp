@@ -15,6 +15,13 @@ void EventClock::remove(Timer& timer) {
   update_next();
 }
 
+u32 EventClock::order_of(const Timer& timer) const {
+  if (!timer.armed()) return 0;
+  return static_cast<u32>(std::count_if(armed_.begin(), armed_.end(), [&timer](const Timer* other) {
+    return other->deadline_ == timer.deadline_ && other->sequence_ < timer.sequence_;
+  }));
+}
+
 void EventClock::update_next() {
   next_deadline_ = kNever;
   for (const Timer* timer : armed_) next_deadline_ = std::min(next_deadline_, timer->deadline_);
@@ -47,8 +54,12 @@ void Timer::cancel() {
 
 void Timer::serialize(StateArchive& archive) {
   Nanoseconds deadline = deadline_;
+  u32 order = clock_.order_of(*this);
   archive.field("deadline", deadline);
-  if (archive.restoring()) arm(deadline);
+  archive.field("order", order);
+  if (!archive.restoring()) return;
+  arm(deadline);
+  sequence_ = order;
 }
 
 }  // namespace ringshift::devices

@@ -1,7 +1,8 @@
 // The one clock of the machine. Every device timer is an event on it and every device counter is
 // computed from its `now()`, so that a virtual-time mode is a change of TimeSource and not of
-// devices. Events carry no pointers: a snapshot holds deadlines only. Ties run in the order of
-// arming.
+// devices.
+// Events carry no pointers: a snapshot holds deadlines, and their order where they are equal. Ties
+// run in the order of arming.
 #pragma once
 
 #include <functional>
@@ -57,13 +58,16 @@ class EventClock {
   friend class Timer;
   static constexpr unsigned kMostRepeats = 64;
   void insert(Timer& timer);
+  /// How many timers with the same deadline come before it.
+  u32 order_of(const Timer& timer) const;
   void remove(Timer& timer);
   void update_next();
 
   TimeSource& source_;
   std::vector<Timer*> armed_;  // unordered: a board has some twenty timers
   Nanoseconds next_deadline_ = kNever;
-  u64 sequence_ = 0;
+  /// Below are the orders of timers from a snapshot, which were armed before all others.
+  u64 sequence_ = u64{1} << 32;
 };
 
 /// One event of a device. It lives in its device and is bound to its action for life.

@@ -27,6 +27,10 @@ constexpr PciIdentity kIdentity = {.vendor = 0x8086,
                                    .header_type = 0x00,
                                    .interrupt_pin = 0};
 
+void place(PortWindow& window, u16 first, bool decoded) {
+  window.place(decoded ? std::optional(first) : std::nullopt);
+}
+
 }  // namespace
 
 PiixIde::PiixIde(PciAddressSpaces spaces)
@@ -68,7 +72,19 @@ void PiixIde::serialize(StateArchive& archive) {
   archive.section(name(), 1);
   PciFunction::serialize(archive);
   for (IdeChannel& channel : channels_) channel.serialize(archive);
-  if (archive.restoring()) refresh_mappings();
+  std::array<bool, 4> mapped{};
+  for (unsigned i = 0; i < channels_.size(); ++i) {
+    mapped[2 * i] = command_windows_[i].mapped_at().has_value();
+    mapped[2 * i + 1] = control_windows_[i].mapped_at().has_value();
+  }
+  archive.field("mapped", mapped);
+  if (!archive.restoring()) return;
+  for (unsigned i = 0; i < channels_.size(); ++i) {
+    const bool decoded = decodes_channel(i);
+    place(command_windows_[i], kCommandPort[i], decoded && mapped[2 * i]);
+    place(control_windows_[i], kControlPort[i], decoded && mapped[2 * i + 1]);
+    channels_[i].enable_bus_master(bus_master_enabled());
+  }
 }
 
 void PiixIde::config_write(u8 offset, u32 value, unsigned size) {
@@ -79,12 +95,22 @@ void PiixIde::config_write(u8 offset, u32 value, unsigned size) {
 void PiixIde::refresh_mappings() {
   PciFunction::refresh_mappings();
   for (unsigned i = 0; i < channels_.size(); ++i) {
-    const u32 timing = config_value(static_cast<u8>(kTiming + 2 * i), 2);
-    const bool decoded = io_space_enabled() && (timing & kDecodeEnable) != 0;
-    command_windows_[i].place(decoded ? std::optional(kCommandPort[i]) : std::nullopt);
-    control_windows_[i].place(decoded ? std::optional(kControlPort[i]) : std::nullopt);
+    const bool decoded = decodes_channel(i);
+    place(command_windows_[i], kCommandPort[i], decoded);
+    place(control_windows_[i], kControlPort[i], decoded);
     channels_[i].enable_bus_master(bus_master_enabled());
   }
+}
+
+void PiixIde::release_mappings() {
+  PciFunction::release_mappings();
+  for (PortWindow& window : command_windows_) window.place(std::nullopt);
+  for (PortWindow& window : control_windows_) window.place(std::nullopt);
+}
+
+bool PiixIde::decodes_channel(unsigned number) const {
+  const u32 timing = config_value(static_cast<u8>(kTiming + 2 * number), 2);
+  return io_space_enabled() && (timing & kDecodeEnable) != 0;
 }
 
 u64 PiixIde::io_read(u64 offset, unsigned size) {

@@ -18,6 +18,7 @@ class PiixIde final : public PciFunction, private IoHandler {
   void serialize(StateArchive& archive) override;
   void config_write(u8 offset, u32 value, unsigned size) override;
   void refresh_mappings() override;
+  void release_mappings() override;
 
   /// 0: ports 1F0h and 3F6h, ISA request 14. 1: 170h, 376h, request 15.
   IdeChannel& channel(unsigned number) { return channels_.at(number); }
@@ -26,6 +27,7 @@ class PiixIde final : public PciFunction, private IoHandler {
   u64 io_read(u64 offset, unsigned size) override;
   void io_write(u64 offset, u64 value, unsigned size) override;
   void store_reset_values();
+  bool decodes_channel(unsigned number) const;
 
   std::array<IdeChannel, 2> channels_;
   std::array<PortWindow, 2> command_windows_;

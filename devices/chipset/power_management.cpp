@@ -158,14 +158,18 @@ void PowerManagement::serialize(StateArchive& archive) {
   archive.section(name(), 1);
   PciFunction::serialize(archive);
   bool level = sci_.level();
+  std::array<bool, 2> mapped = {window_.mapped_at().has_value(),
+                                smbus_window_.mapped_at().has_value()};
   archive.field("registers", registers_);
   archive.field("half periods", half_periods_);
   archive.field("sci", level);
   smbus_.serialize(archive);
   archive.field("overflow timer", overflow_timer_);
+  archive.field("mapped", mapped);
   if (archive.restoring()) {
     sci_.restore_level(level);
-    refresh_mappings();
+    window_.place(mapped[0] ? decoded_window() : std::nullopt);
+    smbus_window_.place(mapped[1] ? decoded_smbus_window() : std::nullopt);
   }
 }
 
@@ -175,17 +179,27 @@ void PowerManagement::config_write(u8 offset, u32 value, unsigned size) {
   if (touches(offset, size, kSmbusConfig, 1)) update_sci();
 }
 
+std::optional<u16> PowerManagement::decoded_window() const {
+  if ((config_value(kPmMisc, 1) & 1) == 0) return std::nullopt;
+  return static_cast<u16>(config_value(kPmBase, 2) & 0xFFC0);
+}
+
+std::optional<u16> PowerManagement::decoded_smbus_window() const {
+  // PCICMD bit 0 gates the SMBus range together with the host controller's own enable.
+  if ((config_value(kSmbusConfig, 1) & 1) == 0 || !io_space_enabled()) return std::nullopt;
+  return static_cast<u16>(config_value(kSmbusBase, 2) & 0xFFF0);
+}
+
 void PowerManagement::refresh_mappings() {
   PciFunction::refresh_mappings();
-  std::optional<u16> place;
-  if ((config()[kPmMisc] & 1) != 0) place = static_cast<u16>(config_value(kPmBase, 2) & 0xFFC0);
-  window_.place(place);
-  place.reset();
-  // PCICMD bit 0 gates the SMBus range together with the host controller's own enable.
-  if ((config()[kSmbusConfig] & 1) != 0 && io_space_enabled()) {
-    place = static_cast<u16>(config_value(kSmbusBase, 2) & 0xFFF0);
-  }
-  smbus_window_.place(place);
+  window_.place(decoded_window());
+  smbus_window_.place(decoded_smbus_window());
+}
+
+void PowerManagement::release_mappings() {
+  PciFunction::release_mappings();
+  window_.place(std::nullopt);
+  smbus_window_.place(std::nullopt);
 }
 
 // --- The I/O block ------------------------------------------------------------------------------

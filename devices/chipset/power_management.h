@@ -35,6 +35,7 @@ class PowerManagement final : public PciFunction, public ApmCommandSink {
   void serialize(StateArchive& archive) override;
   void config_write(u8 offset, u32 value, unsigned size) override;
   void refresh_mappings() override;
+  void release_mappings() override;
 
   /// The system control interrupt: level-triggered, ISA request 9.
   IrqLine& sci() { return sci_; }
@@ -53,6 +54,9 @@ class PowerManagement final : public PciFunction, public ApmCommandSink {
       MemberIoHandler<PowerManagement, &PowerManagement::read_port, &PowerManagement::write_port>;
 
   void store_reset_values();
+  /// Where the configuration space puts the windows now.
+  std::optional<u16> decoded_window() const;
+  std::optional<u16> decoded_smbus_window() const;
   u32 value(u32 offset, unsigned size) const;
   void set_value(u32 offset, u32 value, unsigned size);
   u64 timer_ticks();

@@ -89,7 +89,8 @@ void LocalApic::reset_registers() {
 }
 
 void LocalApic::serialize(StateArchive& archive) {
-  archive.section("local-apic", 1);
+  archive.section("local-apic", 2);
+  bool mapped = mapped_at_.has_value();
   archive.field("base", base_);
   archive.field("id", id_);
   archive.field("tpr", tpr_);
@@ -112,8 +113,13 @@ void LocalApic::serialize(StateArchive& archive) {
   archive.field("count_start", count_start_);
   archive.field("tsc_deadline", tsc_deadline_);
   archive.field("timer", timer_);
+  archive.field("mapped", mapped);
   if (archive.restoring()) {
-    map_page();
+    if (mapped) {
+      map_page();
+    } else {
+      unmap_page();
+    }
     interrupt_.restore_level(deliverable().has_value() || external_pending());
   }
 }

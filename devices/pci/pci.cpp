@@ -100,18 +100,26 @@ void PciFunction::reset(ResetKind kind) {
   for (unsigned i = 0; i < config_.size(); ++i) config_[i] &= static_cast<u8>(~write_mask_[i]);
   config_[kStatus + 1] &= static_cast<u8>(~kStatusHighClearable);
   set_interrupt(false);
-  for (Bar& bar : bars_) unmap(bar);
+  PciFunction::release_mappings();
 }
 
 void PciFunction::serialize(StateArchive& archive) {
-  archive.section("pci function", 1);
+  archive.section("pci function", 2);
   bool level = interrupt_.level();
+  std::array<bool, kRomBar + 1> mapped{};
+  for (unsigned index = 0; index < bars_.size(); ++index) {
+    mapped[index] = bars_[index].mapped_at.has_value();
+  }
   archive.field("configuration space", config_);
   archive.field("interrupt asserted", interrupt_asserted_);
   archive.field("interrupt level", level);
-  if (archive.restoring()) {
-    interrupt_.restore_level(level);
-    PciFunction::refresh_mappings();
+  archive.field("mapped", mapped);
+  if (!archive.restoring()) return;
+  interrupt_.restore_level(level);
+  PciFunction::release_mappings();
+  for (unsigned index = 0; index < bars_.size(); ++index) {
+    const auto address = decoded_address(index);
+    if (mapped[index] && address) map(bars_[index], *address);
   }
 }
 
@@ -269,6 +277,10 @@ void PciFunction::refresh_mappings() {
   }
 }
 
+void PciFunction::release_mappings() {
+  for (Bar& bar : bars_) unmap(bar);
+}
+
 // --- PciBus -------------------------------------------------------------------------------------
 
 void PciBus::attach(unsigned slot, unsigned function, PciFunction& device) {
@@ -291,13 +303,19 @@ void PciBus::config_write(u8 bus, u8 device_function, u8 offset, u32 value, unsi
   PciFunction* function = bus == 0 ? functions_[device_function] : nullptr;
   if (function == nullptr) return;
   function->config_write(offset, value, size);
-  // What moved may have made room for another function's range.
-  if (offset < 0x40) refresh_mappings();
+  // What moved may have made room for another function's range. Ranges aren't only in the header.
+  refresh_mappings();
 }
 
 void PciBus::refresh_mappings() {
   for (PciFunction* function : functions_) {
     if (function != nullptr) function->refresh_mappings();
+  }
+}
+
+void PciBus::release_mappings() {
+  for (PciFunction* function : functions_) {
+    if (function != nullptr) function->release_mappings();
   }
 }
 

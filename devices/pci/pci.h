@@ -56,13 +56,16 @@ class PciFunction : public Device {
   /// off) and lowers the interrupt; overrides call it first and then store their non-zero reset
   /// values.
   void reset(ResetKind kind) override;
-  /// Serializes the configuration space; overrides call it first. Restoring maps the BARs again.
+  /// Serializes the configuration space; overrides call it first. Restoring maps those BARs again
+  /// that were mapped: who came first to a contested range is part of the state.
   void serialize(StateArchive& archive) override;
 
   /// Maps what the configuration space asks for and unmaps what it no longer asks for. The bus
   /// calls it after every change, so that a range once refused for a conflict appears when the
   /// conflict goes. Overrides with port ranges of their own (not BARs) call the base first.
   virtual void refresh_mappings();
+  /// Takes all its ranges off both buses until something maps them again. Overrides call the base.
+  virtual void release_mappings();
 
  protected:
   /// Declares BAR `index` (0-5) as `size` (a power of two) I/O ports or memory bytes. Mapped on the
@@ -132,9 +135,11 @@ class PciBus {
   u32 config_read(u8 bus, u8 device_function, u8 offset, unsigned size);
   void config_write(u8 bus, u8 device_function, u8 offset, u32 value, unsigned size);
 
-  /// Gives every function another chance to map its ranges. The machine calls it when all functions
-  /// have been restored from a snapshot, because they may have been in each other's way until then.
+  /// Gives every function another chance to map its ranges.
   void refresh_mappings();
+  /// Takes every function's ranges off both buses. For a reset or a restore of the whole board:
+  /// what one device gives up only later can't be in another's way then.
+  void release_mappings();
 
  private:
   std::array<PciFunction*, 256> functions_{};

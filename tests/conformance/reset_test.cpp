@@ -31,6 +31,18 @@ States states(TestBoard& board) {
   return all;
 }
 
+/// Where ports and memory are claimed.
+std::vector<std::pair<u64, std::string>> regions(TestBoard& board) {
+  std::vector<std::pair<u64, std::string>> all;
+  for (const auto& region : board.board().ports().regions()) {
+    all.emplace_back(region.first, region.name);
+  }
+  for (const auto& region : board.map().regions()) {
+    all.emplace_back(region.first.value, region.name);
+  }
+  return all;
+}
+
 /// What the reset line leaves alone, by device. Everything else is as after power-on.
 const std::map<std::string, const char*> kSurvivesSystemReset = {
     {"MC146818 real-time clock", "a battery keeps the calendar and the memory"},
@@ -86,6 +98,7 @@ TEST_CASE("a power-on reset after use gives a new device") {
     CHECK((state == expected.at(name)));
   }
   CHECK((used->save() == fresh->save()));
+  CHECK(regions(*used) == regions(*fresh));
   CHECK(used->interrupt_pin() == fresh->interrupt_pin());
   CHECK(used->a20() == fresh->a20());
 }
@@ -106,8 +119,20 @@ TEST_CASE("a system reset after use leaves only what has a reason to survive") {
     if (kSurvivesSystemReset.contains(name)) continue;
     CHECK((state == expected.at(name)));
   }
+  CHECK(regions(*used) == regions(*fresh));
   CHECK_FALSE(used->interrupt_pin());
   CHECK(used->a20());
+}
+
+TEST_CASE("a reset brings the local APIC's page back from under another device") {
+  auto board = TestBoard::create();
+  const auto before = regions(*board);
+  board->configure_pci();
+  REQUIRE(board->board().write_apic_msr(LocalApic::kApicBaseMsr, 0xFD80'0900));
+  board->write_config(2, 0, 0x18, 0xFEE0'0000, 4);  // the video card's registers
+  REQUIRE(regions(*board) != before);
+  board->board().reset(ResetKind::System);
+  CHECK(regions(*board) == before);
 }
 
 }  // namespace ringshift::devices::test

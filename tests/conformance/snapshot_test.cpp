@@ -2,6 +2,9 @@
 // saved; and a snapshot that is damaged is refused and does no harm.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <tuple>
+
 #include "tests/conformance/guest_traffic.h"
 
 namespace ringshift::devices::test {
@@ -28,6 +31,20 @@ std::string first_difference(TestBoard& a, TestBoard& b) {
            " of " + std::to_string(one.size());
   }
   return "none of the devices";
+}
+
+/// Where everything lies: first, length and name of each region of ports and memory.
+using Map = std::vector<std::tuple<u64, u64, std::string>>;
+
+Map map_of(TestBoard& board) {
+  Map map;
+  for (const auto& region : board.board().ports().regions()) {
+    map.emplace_back(region.first, region.count, region.name);
+  }
+  for (const auto& region : board.map().regions()) {
+    map.emplace_back(region.first.value, region.length, region.name);
+  }
+  return map;
 }
 
 }  // namespace
@@ -75,6 +92,7 @@ TEST_CASE("a restored board goes on like the one that was saved") {
   if (!restored) FAIL(restored.error().message);
   CHECK(copy->take_events().size() <= 1);  // the A20 gate says where it stands
   CHECK(copy->a20() == original->a20());
+  CHECK(map_of(*copy) == map_of(*original));
   INFO(first_difference(*original, *copy));
   REQUIRE((copy->save() == snapshot));
   REQUIRE((original->save() == snapshot));
@@ -112,6 +130,41 @@ TEST_CASE("a restored board goes on like the one that was saved") {
     if (original->disks()[n] == nullptr) continue;
     CHECK((original->disks()[n]->content == copy->disks()[n]->content));
   }
+}
+
+TEST_CASE("who came first to a contested range is part of the snapshot") {
+  constexpr u32 kContested = 0x600, kElsewhere = 0xC000;
+  const bool bus_master_first = GENERATE(true, false);
+  auto original = TestBoard::create();
+  original->configure_pci();
+  original->write_config(1, 1, 0x20, kElsewhere | 1, 4);
+  original->write_config(1, 3, 0x40, 0x800, 4);
+  const auto place_bus_master = [&] { original->write_config(1, 1, 0x20, kContested | 1, 4); };
+  const auto place_power_management = [&] { original->write_config(1, 3, 0x40, kContested, 4); };
+  if (bus_master_first) place_bus_master();
+  place_power_management();
+  if (!bus_master_first) place_bus_master();
+  const Map expected = map_of(*original);
+  CHECK(std::count_if(expected.begin(), expected.end(),
+                      [](const auto& region) { return std::get<0>(region) == kContested; }) == 1);
+
+  auto copy = TestBoard::create();
+  copy->configure_pci();  // power management is there already
+  REQUIRE(copy->restore(original->save()).ok());
+  CHECK(map_of(*copy) == expected);
+  CHECK((copy->save() == original->save()));
+  // The other one gets the range when it is free, even where the one that leaves isn't a BAR.
+  for (TestBoard* board : {original.get(), copy.get()}) {
+    if (bus_master_first) {
+      board->write_config(1, 1, 0x20, kElsewhere | 1, 4);
+    } else {
+      board->write_config(1, 3, 0x40, 0x800, 4);
+    }
+    const Map map = map_of(*board);
+    CHECK(std::count_if(map.begin(), map.end(),
+                        [](const auto& region) { return std::get<0>(region) == kContested; }) == 1);
+  }
+  CHECK(map_of(*copy) == map_of(*original));
 }
 
 TEST_CASE("a snapshot cut short is refused") {

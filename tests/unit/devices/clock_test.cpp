@@ -2,6 +2,7 @@
 
 #include "devices/clock.h"
 
+using ringshift::StateArchive;
 using ringshift::devices::EventClock;
 using ringshift::devices::kNever;
 using ringshift::devices::ManualTime;
@@ -37,4 +38,32 @@ TEST_CASE("a timer that re-arms itself in the past can't keep the clock busy for
   clock.run_due();
   CHECK(fired == 64);
   CHECK(timer.armed());
+}
+
+TEST_CASE("timers with one deadline fire after a restore as they would have") {
+  ManualTime time;
+  EventClock clock(time);
+  std::string order;
+  Timer a(clock, [&] { order += 'a'; });
+  Timer b(clock, [&] { order += 'b'; });
+  Timer c(clock, [&] { order += 'c'; });
+  Timer* const all[] = {&a, &b, &c};
+  c.arm(20), a.arm(20), b.arm(20);
+  StateArchive saved;
+  for (Timer* timer : all) timer->serialize(saved);
+  b.arm(10), c.arm(15), a.cancel();
+
+  StateArchive restored(saved.bytes());
+  for (Timer* timer : all) timer->serialize(restored);
+  REQUIRE(restored.finish().ok());
+  StateArchive again;
+  for (Timer* timer : all) timer->serialize(again);
+  CHECK(again.bytes() == saved.bytes());
+
+  // Who is armed from now on comes later.
+  Timer d(clock, [&] { order += 'd'; });
+  d.arm(20);
+  time.advance(20);
+  clock.run_due();
+  CHECK(order == "cabd");
 }

@@ -261,10 +261,10 @@ TEST_CASE_METHOD(PciBoard, "a snapshot restores the BARs' mappings") {
   put(3, 0x10, 0xC201);
   put(4, 0x10, 0xC001);
   put(3, 0x10, 0xC101);
+  bus.release_mappings();
   StateArchive restored(saved.bytes());
   card.serialize(restored);
   other.serialize(restored);
-  bus.refresh_mappings();
   REQUIRE(restored.finish());
   ports.write(0xC000, 0x11, 1);
   ports.write(0xC100, 0x22, 1);
