@@ -32,6 +32,18 @@ bool selected(const Vector32& mask, unsigned index) {
   return element<T>(mask, index) >> (8 * sizeof(T) - 1) != 0;
 }
 
+/// The selected elements lie within their segment: checked for all before any page is looked at.
+template <typename T>
+Completion check_selected(Processor& processor, const Instruction& instruction, u64 offset,
+                          const Vector32& mask, unsigned elements, AccessType type) {
+  for (unsigned i = 0; i < elements; ++i) {
+    if (!selected<T>(mask, i)) continue;
+    TRY_OR_FAULT(processor.linear_address(instruction.memory.segment, offset + sizeof(T) * i,
+                                          sizeof(T), type));
+  }
+  return Completion::Next;
+}
+
 /// Writes the selected elements, all or none.
 template <typename T>
 Completion store_selected(Processor& processor, const Instruction& instruction, u64 offset,
@@ -39,6 +51,8 @@ Completion store_selected(Processor& processor, const Instruction& instruction, 
   const SegmentName segment = instruction.memory.segment;
   // Within an operand offsets don't wrap at the address size.
   const auto at = [&](unsigned index) { return offset + sizeof(T) * index; };
+  HANDLER_REQUIRE(
+      check_selected<T>(processor, instruction, offset, mask, elements, AccessType::Write));
   for (unsigned i = 0; i < elements; ++i) {
     if (selected<T>(mask, i)) {
       TRY_OR_FAULT(probe_vector_store(processor, segment, at(i), sizeof(T)));
@@ -52,29 +66,38 @@ Completion store_selected(Processor& processor, const Instruction& instruction, 
   return Completion::Next;
 }
 
-/// [DS:EDI], whose segment may be overridden. SDM 2B MASKMOVQ.
-u64 destination_offset(const Processor& processor, const Instruction& instruction) {
-  return processor.state.gpr[Rdi] & address_mask(instruction);
+/// Quadword `number` of [DS:EDI], whose segment may be overridden. Each wraps at the address size.
+/// SDM 2B MASKMOVQ.
+u64 destination_offset(const Processor& processor, const Instruction& instruction,
+                       unsigned number) {
+  return (processor.state.gpr[Rdi] + 8 * number) & address_mask(instruction);
 }
 
 /// The byte-masked stores may fault for bytes that the mask leaves out, even for an empty mask (SDM
 /// 2B MASKMOVDQU calls it implementation-dependent). Like the processors at hand: by quadwords, the
 /// higher one first.
-Completion probe_quadwords(Processor& processor, const Instruction& instruction,
-                           unsigned quadwords) {
+Completion store_quadwords(Processor& processor, const Instruction& instruction,
+                           const Vector32& mask, const Vector32& source, unsigned quadwords) {
   for (unsigned n = quadwords; n-- > 0;) {
-    const u64 offset = destination_offset(processor, instruction) + 8 * n;
+    const u64 offset = destination_offset(processor, instruction, n);
     TRY_OR_FAULT(processor.probe_write(instruction.memory.segment, offset, 8));
+  }
+  for (unsigned n = 0; n < quadwords; ++n) {
+    Vector32 mask_part{}, source_part{};
+    std::memcpy(mask_part.data(), mask.data() + 8 * n, 8);
+    std::memcpy(source_part.data(), source.data() + 8 * n, 8);
+    HANDLER_REQUIRE(store_selected<u8>(processor, instruction,
+                                       destination_offset(processor, instruction, n), mask_part,
+                                       source_part, 8));
   }
   return Completion::Next;
 }
 
 Completion store_bytes(Processor& processor, const Instruction& instruction) {
   const ExtendedState& extended = processor.state.extended;
-  HANDLER_REQUIRE(probe_quadwords(processor, instruction, 2));
-  return store_selected<u8>(processor, instruction, destination_offset(processor, instruction),
-                            image::read_ymm(extended, instruction.operands[1].reg),
-                            image::read_ymm(extended, instruction.operands[0].reg), 16);
+  return store_quadwords(processor, instruction,
+                         image::read_ymm(extended, instruction.operands[1].reg),
+                         image::read_ymm(extended, instruction.operands[0].reg), 2);
 }
 
 Completion execute_maskmovdqu(Processor& processor, const Instruction& instruction) {
@@ -96,9 +119,8 @@ Completion execute_maskmovq(Processor& processor, const Instruction& instruction
     std::memcpy(value.data(), extended.legacy.data() + image::kStack + 16 * reg, 8);
     return value;
   };
-  HANDLER_REQUIRE(probe_quadwords(processor, instruction, 1));
-  return store_selected<u8>(processor, instruction, destination_offset(processor, instruction),
-                            mmx(instruction.operands[1].reg), mmx(instruction.operands[0].reg), 8);
+  return store_quadwords(processor, instruction, mmx(instruction.operands[1].reg),
+                         mmx(instruction.operands[0].reg), 1);
 }
 
 /// VMASKMOVPS, VMASKMOVPD, VPMASKMOVD, VPMASKMOVQ. A load clears what the mask leaves out.
@@ -115,6 +137,8 @@ Completion execute_vmaskmov(Processor& processor, const Instruction& instruction
     return store_selected<T>(processor, instruction, offset, mask,
                              image::read_ymm(extended, instruction.operands[2].reg), elements);
   }
+  HANDLER_REQUIRE(
+      check_selected<T>(processor, instruction, offset, mask, elements, AccessType::Read));
   Vector32 result{};
   for (unsigned i = 0; i < elements; ++i) {
     if (!selected<T>(mask, i)) continue;

@@ -54,7 +54,7 @@ static_assert(offsetof(HostContext, out) == 960);
 
 constexpr u64 kContextAddress = layout::kHost;
 constexpr u64 kTrampolineAddress = layout::kHost + 0x10000;
-constexpr u64 kHostPages = 0x11000;
+constexpr u64 kHostPages = layout::kHostSize;
 
 HostContext& context() {
   return *reinterpret_cast<HostContext*>(kContextAddress);

@@ -24,6 +24,7 @@ inline constexpr u32 kKernel =
     0x7F000000;  ///< supervisor only, in the interpreter: tables, handlers
 inline constexpr u32 kKernelSize = 2 << 20;
 inline constexpr u32 kHost = 0x5D7A0000;  ///< the host engine's own pages: no test may come near
+inline constexpr u32 kHostSize = 0x11000;
 }  // namespace layout
 
 /// Selectors that 64-bit Linux gives to 32-bit programs; the other engines use the same.

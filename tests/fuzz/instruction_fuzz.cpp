@@ -170,18 +170,23 @@ class Fuzzer {
     }
   }
 
+  static bool in_own_memory(u32 address) {
+    return address - layout::kHost < layout::kHostSize || address >= kFirstTakenAddress;
+  }
+
   /// Whether the host may run it: a branch into the middle of the instruction or of the way back
   /// behind it would run bytes that nobody has looked at; and where the interpreter has its
   /// supervisor pages the host has nothing, so that error codes differ. Where this process has
-  /// something of its own in the low 4 GiB, the host wouldn't fault.
-  static bool comparable(const TestCase& test, const Run& run) {
+  /// something of its own in the low 4 GiB, the host wouldn't fault, be it on data or on code.
+  bool comparable(const TestCase& test, const Run& run) const {
     constexpr u32 kWayBackLength = 8;
     constexpr u8 kPageFault = 14;
     if (run.outcome.ending == Ending::Fault) {
       return run.outcome.vector != kPageFault ||
              (run.outcome.cr2 - layout::kKernel >= layout::kKernelSize &&
-              run.outcome.cr2 < kFirstTakenAddress);
+              !in_own_memory(run.outcome.cr2));
     }
+    if (in_own_memory(run.image.eip + maker_.segments().code.base)) return false;
     const u32 offset = run.image.eip - test.image.eip;
     return offset == test.length || offset >= test.length + kWayBackLength;
   }
