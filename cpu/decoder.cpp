@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "cpu/decoder_flags.h"
 #include "cpu/interpreter/binders.h"
 
 namespace ringshift::cpu {
@@ -330,6 +331,9 @@ DecodeStatus Decoder::decode(std::span<const u8> bytes, DecodeMode mode, Instruc
       return DecodeStatus::InvalidOpcode;
     }
   }
+  const FlagEffects effects = flag_effects(decoded, into);
+  into.flags_read = effects.read;
+  into.flags_written = effects.written;
   into.handler = implementation_->bind(into);
   return into.handler == nullptr ? DecodeStatus::InvalidOpcode : DecodeStatus::Ok;
 }

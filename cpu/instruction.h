@@ -69,6 +69,11 @@ enum class ControlFlow : u8 {
   Far,          ///< far transfers, interrupts, HLT: anything may have changed afterwards
 };
 
+/// The six arithmetic flags, packed to sets that fit a byte.
+namespace flag_bits {
+inline constexpr u8 CF = 1, PF = 2, AF = 4, ZF = 8, SF = 16, OF = 32, All = 63;
+}  // namespace flag_bits
+
 struct Instruction {
   Handler handler = nullptr;
   u16 mnemonic = 0;     ///< ZydisMnemonic; the number of the line in instructions.def's order too
@@ -78,6 +83,12 @@ struct Instruction {
   ControlFlow control_flow = ControlFlow::Sequential;
   RepeatPrefix repeat = RepeatPrefix::None;
   bool lock = false;
+  /// Flags (flag_bits) whose old value matters: tested, or kept by some operands, processors or far
+  /// transfers. Flags in neither mask are neither looked at nor changed, unless there is a fault.
+  u8 flags_read = 0;
+  /// Flags that are replaced whatever the operands, if there is no fault: their old value is dead
+  /// unless `flags_read` has them too.
+  u8 flags_written = 0;
   u8 operand_count = 0;  ///< explicit operands, in Intel order
   std::array<Operand, 5> operands{};
   MemoryOperand memory;
