@@ -14,7 +14,7 @@ struct FlagEffects {
   u8 written = 0;  ///< see Instruction::flags_written
 };
 
-/// `instruction` has everything filled but its handler.
+/// `instruction` has everything filled but handler and policy.
 FlagEffects flag_effects(const ZydisDecodedInstruction& decoded, const Instruction& instruction);
 
 }  // namespace ringshift::cpu
