@@ -167,6 +167,23 @@ bool protected_mode_only(const ZydisDecodedInstruction& decoded) {
   }
 }
 
+OperandField field_of(ZydisOperandEncoding encoding) {
+  switch (encoding) {
+    case ZYDIS_OPERAND_ENCODING_MODRM_REG:
+      return OperandField::ModrmReg;
+    case ZYDIS_OPERAND_ENCODING_MODRM_RM:
+      return OperandField::ModrmRm;
+    case ZYDIS_OPERAND_ENCODING_OPCODE:
+      return OperandField::Opcode;
+    case ZYDIS_OPERAND_ENCODING_NDSNDD:
+      return OperandField::Vvvv;
+    case ZYDIS_OPERAND_ENCODING_IS4:
+      return OperandField::Immediate;
+    default:
+      return OperandField::Implicit;
+  }
+}
+
 void fill_memory(const ZydisDecodedOperand& from, const Prefixes& prefixes, Instruction& into) {
   const auto& mem = from.mem;
   MemoryOperand& memory = into.memory;
@@ -192,7 +209,8 @@ void fill_operands(const ZydisDecodedInstruction& decoded, const ZydisDecodedOpe
   for (unsigned i = 0; i < into.operand_count; ++i) {
     const ZydisDecodedOperand& from = operands[i];
     Operand& operand = into.operands[i];
-    operand = Operand{OperandKind::None, 0, static_cast<u16>(from.size / 8)};
+    operand = Operand{};
+    operand.size = static_cast<u16>(from.size / 8);
     switch (from.type) {
       case ZYDIS_OPERAND_TYPE_REGISTER:
         operand = register_operand(from.reg.value, from.size / 8);
@@ -219,6 +237,7 @@ void fill_operands(const ZydisDecodedInstruction& decoded, const ZydisDecodedOpe
       default:
         break;
     }
+    operand.field = field_of(from.encoding);
   }
 }
 

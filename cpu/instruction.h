@@ -41,8 +41,20 @@ enum class OperandKind : u8 {
   FarPointer,      ///< immediate2:immediate = selector:offset
 };
 
+/// Which part of the encoding names an operand.
+enum class OperandField : u8 {
+  Implicit,  ///< the opcode as a whole, or it isn't a register
+  ModrmReg,
+  ModrmRm,
+  Opcode,     ///< the opcode's low three bits
+  Vvvv,       ///< of a VEX prefix
+  Immediate,  ///< the upper half of the immediate
+};
+
+/// Four bytes, since a decoded block is full of them.
 struct Operand {
-  OperandKind kind = OperandKind::None;
+  OperandKind kind : 4 = OperandKind::None;
+  OperandField field : 4 = OperandField::Implicit;
   u8 reg = 0;
   u16 size = 0;  ///< bytes
 };
