@@ -25,7 +25,8 @@ class Platform {
 
   /// Guest time-stamp counter before IA32_TSC_ADJUST and writes to it, which State holds.
   virtual u64 time_stamp() = 0;
-  /// Whether a device event is due: asked every thousand instructions or so.
+  /// Whether a device event is due: asked every thousand instructions or so by
+  /// engines that poll (Engine::polls_deadlines).
   virtual bool deadline_due() = 0;
 
   /// IA32_APIC_BASE, TSC_DEADLINE (MSR 6E0h). False: the MSR doesn't exist or the value is illegal.

@@ -176,6 +176,7 @@ Result<void> Session::open_machine() {
   config.boot_order = options_.boot;
   config.kernel = options_.kernel;
   config.command_line = options_.append;
+  config.engine = options_.engine;
   if (!options_.initrd.empty()) config.initrds.push_back(options_.initrd);
   for (const std::string& module : options_.modules) config.initrds.push_back(module);
 

@@ -15,6 +15,7 @@ Interpreter::~Interpreter() {
 EngineStatistics Interpreter::statistics() const {
   EngineStatistics statistics;
   statistics.instructions = instructions_ + processor_.string_iterations;
+  statistics.instructions_interpreted = statistics.instructions;
   statistics.blocks_decoded = cache_.decoded();
   statistics.blocks_invalidated = cache_.invalidated();
   statistics.interrupts = processor_.interrupts_delivered;

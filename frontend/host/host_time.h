@@ -9,6 +9,9 @@ class HostTime final : public devices::TimeSource {
  public:
   HostTime();
   devices::Nanoseconds now() override;
+  /// The host's CLOCK_MONOTONIC at guest time `time`, in nanoseconds; the furthest future if that
+  /// is beyond it.
+  u64 host_monotonic(devices::Nanoseconds time) const;
   /// Ticks of the host's TSC since construction.
   u64 time_stamp() const;
   /// The time-stamp counter's value at guest time `time`, by the counter's rate; for TSC deadlines.
