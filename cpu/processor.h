@@ -245,6 +245,7 @@ class Processor final : public CodeObserver {
   // CodeObserver.
   void on_code_write(PhysicalAddress address, u64 length) override;
   void on_memory_remapped() override;
+  void on_page_watched(PhysicalAddress page) override;
 
   u64 exceptions_delivered = 0;
   u64 interrupts_delivered = 0;
