@@ -14,10 +14,10 @@ namespace ringshift::translator {
 /// What else than the pending stack delta separates the host's registers from the guest's state.
 /// Recorded when the code is emitted; sets of these are ORed together.
 enum Recovery : u8 {
-  kRbpInR9 = 1 << 0,         ///< RBP is borrowed, its value in R9
-  kRcxInR9 = 1 << 1,         ///< RCX likewise
-  kFlagsInAx = 1 << 2,       ///< AX holds the flags (LAHF; SETO AL), R10 the value of RAX
-  kSourceRebased = 1 << 3,   ///< RSI is a host address in the window: R9 has been added to it
+  kRbpInR9 = 1 << 0,             ///< RBP is borrowed, its value in R9
+  kRcxInR9 = 1 << 1,             ///< RCX likewise
+  kFlagsInAx = 1 << 2,           ///< AX holds the flags (LAHF; SETO AL), R10 the value of RAX
+  kSourceRebased = 1 << 3,       ///< RSI is a host address in the window: R9 has been added to it
   kDestinationRebased = 1 << 4,  ///< RDI likewise, R10
 };
 
@@ -35,7 +35,7 @@ struct Block;
 /// A direct branch out of a block: a jump whose target is patched.
 struct ExitSite {
   Block* from = nullptr;
-  Block* to = nullptr;  ///< linked to, or null
+  Block* to = nullptr;           ///< linked to, or null
   const u8* jump_end = nullptr;  ///< the 32-bit displacement lies before it
   const u8* unlinked = nullptr;  ///< leaves to the dispatcher
   const u8* by_table = nullptr;  ///< goes through the branch table
@@ -64,9 +64,9 @@ struct Block {
   const u8* code = nullptr;  ///< first host byte, the indirect entry
   const u8* entry = nullptr;
   u32 code_size = 0;
-  std::vector<FaultPoint> points;   ///< by host_offset
-  std::vector<u32> exits;           ///< numbers of its exit sites
-  std::vector<u32> entrances;       ///< exit sites of others that are linked to it
+  std::vector<FaultPoint> points;  ///< by host_offset
+  std::vector<u32> exits;          ///< numbers of its exit sites
+  std::vector<u32> entrances;      ///< exit sites of others that are linked to it
   Block* next_in_bucket = nullptr;
 
   /// The point that `host` lies behind; the first one for the indirect entry.

@@ -6,16 +6,16 @@
 namespace ringshift::translator {
 
 BlockStore::BlockStore(cpu::CodeArea& area, const Stubs& stubs, mmu::MemoryMap& map,
-                       mmu::WriteObserver& observer)
-    : area_(area), stubs_(stubs), map_(map), observer_(observer) {}
+                       mmu::WriteObserver& observer, cpu::Processor& processor)
+    : area_(area), stubs_(stubs), map_(map), observer_(observer), processor_(processor) {}
 
 BlockStore::~BlockStore() {
   clear();
 }
 
 std::size_t BlockStore::bucket_of(PhysicalAddress address, u32 eip, Mode mode) {
-  const u64 mixed = (address.value ^ (u64{eip} << 20) ^ (u64{mode.bits()} << 36)) *
-                    0x9E37'79B9'7F4A'7C15;
+  const u64 mixed =
+      (address.value ^ (u64{eip} << 20) ^ (u64{mode.bits()} << 36)) * 0x9E37'79B9'7F4A'7C15;
   return mixed >> 48;
 }
 
@@ -52,7 +52,9 @@ void BlockStore::attach(Block& block, PhysicalAddress page, unsigned first, unsi
   CodePage& entry = found->second;
   entry.blocks.push_back(&block);
   for (unsigned i = first; i < first + bytes; ++i) entry.covered[i / 64] |= u64{1} << (i % 64);
-  if (added) map_.watch(page, observer_);
+  if (!added) return;
+  map_.watch(page, observer_);
+  cpu::MemoryAccess::forget_physical(processor_, page);
 }
 
 void BlockStore::detach(Block& block, PhysicalAddress page) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cpu/host_unit/code_area.h"
+#include "cpu/processor.h"
 #include "mmu/memory_map.h"
 #include "translator/block.h"
 #include "translator/emit/block_emitter.h"
@@ -20,7 +21,7 @@ class BlockStore final : public EmissionSink {
  public:
   /// `observer` is told of writes to the pages that blocks come from.
   BlockStore(cpu::CodeArea& area, const Stubs& stubs, mmu::MemoryMap& map,
-             mmu::WriteObserver& observer);
+             mmu::WriteObserver& observer, cpu::Processor& processor);
   ~BlockStore() override;
   BlockStore(const BlockStore&) = delete;
   BlockStore& operator=(const BlockStore&) = delete;
@@ -69,6 +70,7 @@ class BlockStore final : public EmissionSink {
   const Stubs& stubs_;
   mmu::MemoryMap& map_;
   mmu::WriteObserver& observer_;
+  cpu::Processor& processor_;
   std::vector<Block*> buckets_ = std::vector<Block*>(kBuckets);
   std::deque<Block> blocks_;
   std::vector<Block*> by_host_;  ///< in the order of their code

@@ -39,7 +39,7 @@ struct Context {
   u16 saved_flags = 0;  ///< AL: OF, AH: as LAHF leaves it
   u8 interrupt_flag = 0;
   u8 direction_flag = 0;
-  u8 fpu_absent = 1;  ///< 0: the guest's x87, SSE and AVX state is in the host's registers
+  u8 fpu_absent = 1;       ///< 0: the guest's x87, SSE and AVX state is in the host's registers
   u8 interrupt_waits = 0;  ///< the processor's interrupt line or an NMI is up
   std::array<SegmentView, 6> segments;
   const u8* entry = nullptr;

@@ -12,8 +12,8 @@ namespace ringshift::translator {
 namespace {
 
 void* reserve(std::size_t bytes) {
-  void* memory =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
     std::perror("ringshift: memory for branch tables");
     std::abort();
@@ -23,8 +23,7 @@ void* reserve(std::size_t bytes) {
 
 }  // namespace
 
-Lane::Lane(u32 space, Mode mode, const Stubs& stubs)
-    : space_(space), mode_(mode), stubs_(stubs) {
+Lane::Lane(u32 space, Mode mode, const Stubs& stubs) : space_(space), mode_(mode), stubs_(stubs) {
   table_ = static_cast<u32*>(reserve(kTableEntries * sizeof(u32)));
   auto* stack = static_cast<u8*>(reserve(kPageSize + kCallStackBytes));
   mprotect(stack, kPageSize, PROT_NONE);

@@ -27,18 +27,18 @@ enum class CodeLimit : u8 {
 class Mode {
  public:
   enum Bit : u32 {
-    kCode32 = 1U << 0,        ///< CS.D
-    kStack32 = 1U << 1,       ///< SS.B
+    kCode32 = 1U << 0,         ///< CS.D
+    kStack32 = 1U << 1,        ///< SS.B
     kRealSelectors = 1U << 2,  ///< real-address or virtual-8086 mode
-    kUser = 1U << 3,          ///< CPL 3
-    kIoPrivileged = 1U << 4,  ///< CLI, STI and port access without further checks
+    kUser = 1U << 3,           ///< CPL 3
+    kIoPrivileged = 1U << 4,   ///< CLI, STI and port access without further checks
     kPaging = 1U << 5,
-    kGlobal = 1U << 6,        ///< the code's page is mapped alike in all address spaces
-    kX87 = 1U << 7,           ///< x87 and MMX don't fault: CR0.EM and TS are clear
+    kGlobal = 1U << 6,  ///< the code's page is mapped alike in all address spaces
+    kX87 = 1U << 7,     ///< x87 and MMX don't fault: CR0.EM and TS are clear
     kSse = 1U << 8,
     kAvx = 1U << 9,
-    kTimeStamp = 1U << 10,    ///< RDTSC is allowed
-    kStepwise = 1U << 11,     ///< only the interpreter is exact here: alignment checks
+    kTimeStamp = 1U << 10,  ///< RDTSC is allowed
+    kStepwise = 1U << 11,   ///< only the interpreter is exact here: alignment checks
   };
 
   constexpr Mode() = default;

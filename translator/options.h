@@ -11,20 +11,21 @@
 namespace ringshift::translator {
 
 enum class Optimisation : u8 {
-  Chaining,        ///< direct branches jump from block to block
-  BranchTable,     ///< indirect branches find their block without the dispatcher
-  PairedReturns,   ///< calls and returns use the host's
-  StackDelta,      ///< pushes and pops in a row change ESP once
+  Chaining,          ///< direct branches jump from block to block
+  BranchTable,       ///< indirect branches find their block without the dispatcher
+  PairedReturns,     ///< calls and returns use the host's
+  StackDelta,        ///< pushes and pops in a row change ESP once
   InternalBranches,  ///< branches within a block don't leave it
-  LoopAlignment,   ///< loop heads start a cache line
-  CallOutSites,    ///< instructions that keep faulting become call-outs
-  InlineStrings,   ///< string instructions run as the host's own
-  InlineSystem,    ///< CLI, STI, PUSHF, RDTSC and the like without a call-out
+  LoopAlignment,     ///< loop heads start a cache line
+  CallOutSites,      ///< instructions that keep faulting become call-outs
+  InlineStrings,     ///< string instructions run as the host's own
+  InlineSystem,      ///< CLI, STI, PUSHF, RDTSC and the like without a call-out
+  FsGsBase,          ///< windows are switched by WRGSBASE, not by a system call
 };
 
-inline constexpr std::array<std::string_view, 9> kOptimisationNames = {
-    "chaining",          "branch-table",   "paired-returns", "stack-delta",  "internal-branches",
-    "loop-alignment",    "call-out-sites", "inline-strings", "inline-system"};
+inline constexpr std::array<std::string_view, 10> kOptimisationNames = {
+    "chaining",       "branch-table",   "paired-returns", "stack-delta",   "internal-branches",
+    "loop-alignment", "call-out-sites", "inline-strings", "inline-system", "fsgsbase"};
 
 class Options {
  public:

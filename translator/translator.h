@@ -62,6 +62,7 @@ class Translator final : public cpu::Engine,
   void take_state();
   void give_state();
   void activate_lane();
+  void set_gs_base();
   static u64 call_out_entry(Context* context, u32 number);
   bool execute_call_out(const CallOut& item);
 
@@ -75,6 +76,9 @@ class Translator final : public cpu::Engine,
   Block* translate(u64 rip, const CodePlace& place, Mode mode);
   void decode_block(u64 rip, const CodePlace& place, Mode mode,
                     std::vector<SourceInstruction>& source, Block& block);
+  void decode_crossing(u64 rip, const CodePlace& place, Mode mode,
+                       std::vector<SourceInstruction>& source, Block& block);
+  void bury_doomed();
   void make_room();
 
   // SpaceObserver, WriteObserver.
@@ -83,8 +87,10 @@ class Translator final : public cpu::Engine,
   void on_watched_write(PhysicalAddress address, u64 length) override;
 
   // SignalClient (recovery.cpp).
+  bool owns_code(u64 pc) const override;
   Verdict on_fault(HostFault& fault) override;
   Verdict on_interrupt(HostFault& fault) override;
+  void on_interrupt_outside() override;
   void describe(char* buffer, std::size_t size) const override;
   bool at_boundary(const HostFault& fault, const Block*& block, const FaultPoint*& point) const;
   void recover(HostFault& fault, const Block& block, const FaultPoint& point, Leave reason);
@@ -113,6 +119,7 @@ class Translator final : public cpu::Engine,
   mmu::Window window_;
   Lane* lane_ = nullptr;
   u64 host_gs_ = ~u64{0};
+  bool use_wrgsbase_;
 
   /// Answers of ShadowMmu::fetch, forgotten when a mapping changes.
   struct FetchEntry {
@@ -125,6 +132,7 @@ class Translator final : public cpu::Engine,
 
   /// Instructions whose accesses keep faulting, by physical address.
   std::unordered_set<u64> sites_;
+  std::vector<Block*> doomed_;   ///< to be killed between blocks
   std::vector<u32> page_links_;  ///< exits linked to a block on another page
   std::vector<SourceInstruction> source_;
   bool flush_due_ = false;

@@ -81,8 +81,8 @@ void BlockEmitter::find_targets() {
       continue;
     }
     const u64 mask = instruction.operand_size == 2 ? 0xFFFF : 0xFFFFFFFF;
-    const u32 target = static_cast<u32>(
-        (source_[i].eip + instruction.length + instruction.immediate) & mask);
+    const u32 target =
+        static_cast<u32>((source_[i].eip + instruction.length + instruction.immediate) & mask);
     if (const auto found = internal_target(target)) {
       is_target_[*found] = true;
       if (*found <= i) loop_head_[*found] = true;
@@ -135,12 +135,6 @@ void BlockEmitter::add_pending(i32 delta) {
 void BlockEmitter::emit_instruction(std::size_t index) {
   if (is_target_[index]) {
     flush_pending();
-    if (loop_head_[index] && reachable_ && source_[index].decoded &&
-        (source_[index].instruction.policy == TranslationPolicy::X87 ||
-         source_[index].instruction.policy == TranslationPolicy::Simd)) {
-      current_ = &source_[index];
-      mark(false);
-    }
     if (loop_head_[index] && options_.on(Optimisation::LoopAlignment)) {
       a_.align(asmjit::AlignMode::kCode, 64);
     }
@@ -148,7 +142,6 @@ void BlockEmitter::emit_instruction(std::size_t index) {
     fpu_known_ = false;
   }
   current_ = &source_[index];
-  if (index == 0) a_.align(asmjit::AlignMode::kCode, 1);
   reachable_ = true;
   mark(true);
   slow_.reset();
@@ -191,6 +184,8 @@ void BlockEmitter::emit_by_policy(const Instruction& instruction) {
     case TranslationPolicy::X87:
     case TranslationPolicy::Mmx:
     case TranslationPolicy::Simd:
+    case TranslationPolicy::SimdMmx:
+    case TranslationPolicy::Avx:
       emit_fpu();
       return;
     case TranslationPolicy::Stack:

@@ -44,8 +44,8 @@ class BlockEmitter {
   BlockEmitter(const BlockEmitter&) = delete;
   BlockEmitter& operator=(const BlockEmitter&) = delete;
 
-  /// Emits `source` for `block`, whose address, EIP and mode are set; fills in its points, exits and
-  /// entry. The code is to be placed at `at`.
+  /// Emits `source` for `block`, whose address, EIP and mode are set; fills in its points, exits
+  /// and entry. The code is to be placed at `at`.
   void emit(Block& block, std::span<const SourceInstruction> source);
   std::span<const u8> code() const;
 
@@ -150,9 +150,9 @@ class BlockEmitter {
   bool fpu_known_ = false;  ///< the FPU state is loaded for certain
   bool reachable_ = true;   ///< control can fall into what comes next
   bool ended_ = false;
-  std::optional<Label> slow_;      ///< of the current instruction
-  i32 slow_pending_ = 0;           ///< the pending delta where it branches off
-  std::vector<Label> labels_;      ///< by instruction; valid where is_target_
+  std::optional<Label> slow_;  ///< of the current instruction
+  i32 slow_pending_ = 0;       ///< the pending delta where it branches off
+  std::vector<Label> labels_;  ///< by instruction; valid where is_target_
   std::vector<bool> is_target_;
   std::vector<bool> loop_head_;
   std::vector<Tail> tails_;

@@ -40,8 +40,8 @@ void BlockEmitter::emit_branch() {
   const bool wide = instruction.operand_size == 4;
   const u32 target =
       static_cast<u32>(next_eip() + instruction.immediate) & (wide ? 0xFFFFFFFF : 0xFFFF);
-  const bool fits = direct ? target_in_segment(target)
-                           : !wide || mode_.code_limit() == CodeLimit::None;
+  const bool fits =
+      direct ? target_in_segment(target) : !wide || mode_.code_limit() == CodeLimit::None;
   if (mode_.code_limit() == CodeLimit::Strict || !fits) {
     call_out(true);
     reachable_ = false;

@@ -28,18 +28,6 @@ bool names_stack_pointer(const Instruction& instruction) {
   return false;
 }
 
-bool is_vex(const Instruction& instruction) {
-  for (const u8 byte : instruction.bytes) {
-    switch (byte) {
-      case 0x26: case 0x2E: case 0x36: case 0x3E: case 0x64: case 0x65: case 0x67:
-        continue;
-      default:
-        return byte == 0xC4 || byte == 0xC5;
-    }
-  }
-  return false;
-}
-
 constexpr u8 kLea = 0x8D;
 
 bool is_lea(const Instruction& instruction, const Operand& memory) {
@@ -133,11 +121,12 @@ bool BlockEmitter::copy_with_legacy_base(const HostMemory& memory) {
 
 /// x87, MMX, SSE, AVX: as they are, once the guest's state is in the host's unit.
 void BlockEmitter::emit_fpu() {
-  const Instruction& instruction = current_->instruction;
-  bool allowed = mode_.has(Mode::kX87);
-  if (instruction.policy == cpu::TranslationPolicy::Simd) {
-    allowed = mode_.has(is_vex(instruction) ? Mode::kAvx : Mode::kSse);
-  }
+  const cpu::TranslationPolicy policy = current_->instruction.policy;
+  using Policy = cpu::TranslationPolicy;
+  bool allowed = false;
+  if (policy == Policy::X87 || policy == Policy::Mmx) allowed = mode_.has(Mode::kX87);
+  if (policy == Policy::Simd || policy == Policy::SimdMmx) allowed = mode_.has(Mode::kSse);
+  if (policy == Policy::Avx) allowed = mode_.has(Mode::kAvx);
   if (!allowed) {
     call_out(false);
     return;

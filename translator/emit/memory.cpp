@@ -61,7 +61,8 @@ bool BlockEmitter::segment_address(SegmentName name, unsigned size) {
     const Label slow = slow_path();
     save_flags();
     a_.lea(x86::r9, x86::ptr(x86::r8, static_cast<i32>(size) - 1));
-    a_.cmp(x86::r9, x86::qword_ptr(kContext, view + static_cast<i32>(offsetof(SegmentView, limit))));
+    a_.cmp(x86::r9,
+           x86::qword_ptr(kContext, view + static_cast<i32>(offsetof(SegmentView, limit))));
     a_.ja(slow);
     restore_flags();
   }

@@ -27,8 +27,7 @@ inline x86::Gp guest(unsigned reg) {
 inline x86::Mem context_field(std::size_t offset, u32 size) {
   return x86::ptr(kContext, static_cast<i32>(offset), size);
 }
-#define CONTEXT_FIELD(name) \
-  host::context_field(offsetof(Context, name), sizeof(Context::name))
+#define CONTEXT_FIELD(name) host::context_field(offsetof(Context, name), sizeof(Context::name))
 
 inline x86::Mem state_gpr(unsigned reg) {
   return x86::qword_ptr(kState, static_cast<i32>(offsetof(cpu::State, gpr) + 8 * reg));

@@ -10,6 +10,16 @@ using cpu::Instruction;
 using cpu::OperandKind;
 using cpu::SegmentName;
 
+namespace {
+
+/// `reg` at an operand size of 2 or 4 bytes.
+asmjit::x86::Gp sized(const asmjit::x86::Gp& reg, unsigned size) {
+  if (size == 2) return reg.r16();
+  return reg.r32();
+}
+
+}  // namespace
+
 bool BlockEmitter::flat_stack() const {
   return mode_.has(Mode::kStack32) && mode_.segment(SegmentName::SS) == SegmentKind::Flat;
 }
@@ -64,7 +74,7 @@ void BlockEmitter::emit_stack() {
 void BlockEmitter::push_value(const Gp& value, unsigned size) {
   Mem slot;
   if (!stack_slot(-static_cast<i32>(size), size, slot)) return;
-  a_.mov(slot, size == 2 ? value.r16() : value.r32());
+  a_.mov(slot, sized(value, size));
   move_stack(-static_cast<i32>(size));
 }
 
@@ -122,7 +132,7 @@ void BlockEmitter::emit_pop() {
     }
     // A register that isn't part of the address: a repetition loads the same.
     const Gp into = guest(operand.reg);
-    a_.mov(size == 2 ? into.r16() : into.r32(), slot);
+    a_.mov(sized(into, size), slot);
     move_stack(static_cast<i32>(size));
     return;
   }
@@ -132,7 +142,7 @@ void BlockEmitter::emit_pop() {
     return;
   }
   stack_slot(0, size, slot);
-  a_.mov(size == 2 ? x86::r11w : x86::r11d, slot);
+  a_.mov(sized(x86::r11, size), slot);
   const i32 before = pending_;
   pending_ += static_cast<i32>(size);  // an address with ESP is computed after the increment
   auto memory = memory_operand(size);
@@ -145,7 +155,7 @@ void BlockEmitter::emit_pop() {
     a_.mov(x86::r8d, static_cast<u32>(memory->displacement));
     memory = HostMemory{.base = cpu::R8};
   }
-  a_.mov(window_memory(*memory, size), size == 2 ? x86::r11w : x86::r11d);
+  a_.mov(window_memory(*memory, size), sized(x86::r11, size));
   move_stack(static_cast<i32>(size));
 }
 
@@ -167,12 +177,12 @@ void BlockEmitter::emit_push_all() {
     return;
   }
   const auto slot = [&](unsigned number) {
-    return window_memory({.base = cpu::R15, .displacement = pending_ - 4 - 4 * static_cast<i32>(number)},
-                         4);
+    return window_memory(
+        {.base = cpu::R15, .displacement = pending_ - 4 - 4 * static_cast<i32>(number)}, 4);
   };
   a_.lea(x86::r11d, x86::ptr(x86::r15d, pending_));
   for (unsigned reg = 0; reg < 8; ++reg) {
-    a_.mov(slot(reg), reg == cpu::Rsp ? x86::r11d : guest(reg).r32());
+    a_.mov(slot(reg), reg == cpu::Rsp ? sized(x86::r11, 4) : sized(guest(reg), 4));
   }
   add_pending(-32);
 }
@@ -183,8 +193,8 @@ void BlockEmitter::emit_pop_all() {
     return;
   }
   const auto slot = [&](unsigned number) {
-    return window_memory({.base = cpu::R15, .displacement = pending_ + 4 * static_cast<i32>(number)},
-                         4);
+    return window_memory(
+        {.base = cpu::R15, .displacement = pending_ + 4 * static_cast<i32>(number)}, 4);
   };
   // Both pages are there before a register changes.
   a_.mov(x86::r11d, slot(0));

@@ -8,7 +8,7 @@ using namespace host;
 
 /// CLI, STI, CLD, STD: IF and DF are bytes in the context.
 void BlockEmitter::emit_flag() {
-  constexpr u8 kCli = 0xFA, kSti = 0xFB, kCld = 0xFC;
+  constexpr u8 kCli = 0xFA, kCld = 0xFC;
   const u8 opcode = current_->instruction.opcode;
   if (!options_.on(Optimisation::InlineSystem)) {
     call_out(false);
