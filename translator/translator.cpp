@@ -323,7 +323,7 @@ void Translator::on_mapping_changed(u32 space, LinearAddress first, u64 length) 
     const ExitSite& site = store_.exit(exit);
     const bool in_range = length >= (u64{1} << 32) ||
                           site.target - (first.value - 16) < length + 16 ||
-                          site.from->mode.segment(cpu::SegmentName::CS) != SegmentKind::Flat;
+                          !site.from->mode.has(Mode::kFlatCode);
     if (in_range) store_.unlink(exit);
     return in_range;
   });
