@@ -69,7 +69,7 @@ void LaneCache::forget(u32 space, LinearAddress first, u64 length) {
   for (const auto& [key, lane] : lanes_) {
     if (lane->space() != space) continue;
     // An instruction of the page before may end in this one, and EIP needn't be the linear address.
-    const bool flat = lane->mode().segment(cpu::SegmentName::CS) == SegmentKind::Flat;
+    const bool flat = lane->mode().has(Mode::kFlatCode);
     if (!flat || length >= Lane::kTableEntries) {
       lane->forget_all();
     } else {

@@ -12,8 +12,8 @@ constexpr u32 kWholeSpace = 0xFFFFFFFF;
 
 SegmentKind kind_of(const State& state, SegmentName name) {
   const SegmentRegister& segment = state.segment(name);
-  // Data is written through CS only where selectors are paragraphs.
-  const bool writable = segment.writable() || name == SegmentName::CS;
+  // In protected mode CS is for reading at best: the interpreter tells the two apart.
+  const bool writable = segment.writable() || (name == SegmentName::CS && state.real_selectors());
   if (!segment.present || !segment.code_or_data || segment.expand_down() || !segment.readable() ||
       !writable) {
     return SegmentKind::Odd;
@@ -40,6 +40,7 @@ Mode Mode::of(const State& state) {
   set(kIoPrivileged,
       !state.virtual_8086() && (!state.protected_mode() || state.cpl <= state.iopl()));
   set(kPaging, (state.cr0 & cpu::cr0::PG) != 0);
+  set(kFlatCode, state.segment(SegmentName::CS).base == 0);
   const bool usable = (state.cr0 & (cpu::cr0::EM | cpu::cr0::TS)) == 0;
   set(kX87, usable);
   set(kSse, usable && (state.cr4 & cpu::cr4::OSFXSR) != 0);
