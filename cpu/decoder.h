@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cpu/cpuid.h"
 #include "cpu/instruction.h"
@@ -44,5 +45,8 @@ std::string_view mnemonic_name(u16 mnemonic);
 /// How many lines cpu/instructions.def has; line `n` has this mnemonic name. For coverage reports.
 std::size_t instruction_table_size();
 std::string_view instruction_table_mnemonic(std::size_t line);
+/// Mnemonics that the library knows and that aren't in exactly one of cpu/instructions.def and
+/// cpu/instructions/undefined.def. None, or someone hasn't decided about an instruction.
+std::vector<std::string_view> undecided_mnemonics();
 
 }  // namespace ringshift::cpu

@@ -88,6 +88,9 @@ class CodeObserver {
   virtual void on_code_write(PhysicalAddress address, u64 length) = 0;
   /// Physical mappings have changed (BAR moved, PAM, A20): host pointers are stale.
   virtual void on_memory_remapped() = 0;
+  /// Writes to this page must come through the port from now on: writable host pointers to it are
+  /// stale.
+  virtual void on_page_watched(PhysicalAddress page) { static_cast<void>(page); }
 };
 
 }  // namespace ringshift::cpu

@@ -168,4 +168,8 @@ void Processor::on_memory_remapped() {
   if (code_cache_ != nullptr) code_cache_->code_written({0}, ~u64{0});
 }
 
+void Processor::on_page_watched(PhysicalAddress page) {
+  tlb_.forget_physical(page);
+}
+
 }  // namespace ringshift::cpu

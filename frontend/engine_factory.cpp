@@ -4,6 +4,8 @@
 #include <array>
 
 #include "cpu/interpreter/interpreter.h"
+#include "mmu/guest_memory.h"
+#include "translator/translator.h"
 
 namespace ringshift::frontend {
 
@@ -17,13 +19,27 @@ struct KnownEngine {
   bool translates;
 };
 constexpr std::array kEngines = {
-    KnownEngine{EngineKind::Translator, "translator", false, true},
+    KnownEngine{EngineKind::Translator, "translator", true, true},
     KnownEngine{EngineKind::Interpreter, "interpreter", true, false},
     KnownEngine{EngineKind::Lockstep, "lockstep", false, true},
 };
 
 const KnownEngine& known(EngineKind kind) {
   return kEngines[static_cast<std::size_t>(kind)];
+}
+
+Result<std::unique_ptr<cpu::Engine>> make_translator(const EngineConfig& config,
+                                                     const EngineParts& parts) {
+  translator::Options options;
+  for (const std::string& name : config.disabled_optimisations) {
+    const auto which = translator::Options::find(name);
+    if (!which) return Error{"unknown optimisation '" + name + "'"};
+    options.disable(*which);
+  }
+  auto made = translator::Translator::create(
+      parts.processor, {parts.map, parts.memory, parts.guest_memory.file()}, options);
+  if (!made) return made.error();
+  return std::unique_ptr<cpu::Engine>(*std::move(made));
 }
 
 }  // namespace
@@ -34,6 +50,7 @@ Result<std::unique_ptr<cpu::Engine>> make_engine(const EngineConfig& config,
     case EngineKind::Interpreter:
       return std::unique_ptr<cpu::Engine>(std::make_unique<cpu::Interpreter>(parts.processor));
     case EngineKind::Translator:
+      return make_translator(config, parts);
     case EngineKind::Lockstep:
       break;
   }
@@ -67,9 +84,10 @@ bool engine_translates(EngineKind kind) {
 
 std::span<const std::string_view> optimisations(EngineKind kind) {
   switch (kind) {
-    case EngineKind::Interpreter:
     case EngineKind::Translator:
     case EngineKind::Lockstep:
+      return translator::kOptimisationNames;
+    case EngineKind::Interpreter:
       break;
   }
   return {};

@@ -477,6 +477,33 @@ std::optional<MemoryMap::Backing> MemoryMap::backing(PhysicalAddress address) co
                  page.write == page.read && !page.device_writes()};
 }
 
+std::optional<MemoryMap::BackingRun> MemoryMap::backing_run(PhysicalAddress address,
+                                                            PhysicalAddress lowest,
+                                                            PhysicalAddress end,
+                                                            RunKind kind) const {
+  const Implementation& self = *implementation_;
+  const PageEntry& middle = self.pages.find(address.frame());
+  if (middle.read == 0 || middle.device_reads()) return std::nullopt;
+  const auto writable = [](const PageEntry& page) {
+    return page.write == page.read && !page.device_writes() && page.watchers == 0;
+  };
+  // One mapping is one piece of the file, so the same mapping is all that order takes.
+  const auto alike = [&](u64 frame) {
+    const PageEntry& page = self.pages.find(frame);
+    return page.read == middle.read && !page.device_reads() &&
+           (kind == RunKind::IgnoreWrites || writable(page) == writable(middle));
+  };
+  u64 first = address.frame();
+  u64 last = first;
+  while (first > lowest.frame() && alike(first - 1)) --first;
+  while (last + 1 < end.frame() && alike(last + 1)) ++last;
+  const Mapping& mapping = self.mappings[middle.read - 1];
+  return BackingRun{{first << kPageShift},
+                    last - first + 1,
+                    mapping.file_offset + ((first << kPageShift) - mapping.first),
+                    writable(middle)};
+}
+
 // --- Watches ---
 
 void MemoryMap::watch(PhysicalAddress address, WriteObserver& observer) {
@@ -494,8 +521,11 @@ void MemoryMap::watch(PhysicalAddress address, WriteObserver& observer) {
   }
   const u32 bit = u32{1} << (slot - slots.begin());
   if ((page->watchers & bit) != 0) return;
+  const bool first_watch = page->watchers == 0;
   page->watchers |= bit;
   ++slot->pages;
+  if (!first_watch) return;
+  for (RemapObserver* other : implementation_->remap_observers) other->on_watched(address.page());
 }
 
 void MemoryMap::unwatch(PhysicalAddress address, WriteObserver& observer) {

@@ -32,6 +32,9 @@ class RemapObserver {
  public:
   virtual ~RemapObserver() = default;
   virtual void on_remapped() = 0;
+  /// The page has come under watch: who writes it other than through the map must stop before this
+  /// returns.
+  virtual void on_watched(PhysicalAddress page) { static_cast<void>(page); }
 };
 
 class MemoryMap {
@@ -95,11 +98,23 @@ class MemoryMap {
     bool writable;
   };
   std::optional<Backing> backing(PhysicalAddress page) const;
+  /// Pages around `page` that lie in the file in the order of their addresses and are alike.
+  struct BackingRun {
+    PhysicalAddress first;
+    u64 pages = 0;
+    u64 file_offset = 0;    ///< of `first`
+    bool writable = false;  ///< memory takes writes, and nobody watches them
+  };
+  /// The longest run around `page` within [lowest, end); nothing where `backing` gives nothing.
+  /// With `IgnoreWrites` pages are alike whether they are writable or not.
+  enum class RunKind : u8 { AlikeForWrites, IgnoreWrites };
+  std::optional<BackingRun> backing_run(PhysicalAddress page, PhysicalAddress lowest,
+                                        PhysicalAddress end, RunKind kind) const;
 
   /// Asks for `observer.on_watched_write` on every write to the page until `unwatch`; asking twice
   /// is the same as once. Several observers may watch one page. Watching takes away the page's
-  /// writable host pointer; `generation()` does not change for it: the caller that watches must
-  /// drop its own cached pointers to the page.
+  /// writable host pointer; `generation()` does not change for it: RemapObserver::on_watched tells
+  /// who holds one.
   void watch(PhysicalAddress page, WriteObserver& observer);
   void unwatch(PhysicalAddress page, WriteObserver& observer);
   bool watched(PhysicalAddress page) const;

@@ -40,10 +40,7 @@ constexpr u64 bits(unsigned low, unsigned high) {
 }
 
 /// An entry that the walk has used, to have its accessed bit set at the end.
-struct UsedEntry {
-  PhysicalAddress address;
-  u64 value = 0;
-};
+using UsedEntry = WalkTrace::Entry;
 
 /// What the levels add up to: the mapping before rights are judged.
 struct Mapping {
@@ -238,7 +235,9 @@ Translation translation_of(const PagingContext& context, const Mapping& mapping,
 }  // namespace
 
 TranslateResult walk_page_tables(const PagingContext& context, LinearAddress address,
-                                 PageAccess access, const PagingModel& model, TableMemory& tables) {
+                                 PageAccess access, const PagingModel& model, TableMemory& tables,
+                                 WalkTrace* trace) {
+  if (trace != nullptr) *trace = {};
   const u64 linear = context.long_mode ? address.value : address.value & 0xFFFFFFFF;
   if (!context.paging) return identity(linear);
   // An entry can change under the walk: by another processor, or by the walk itself where a table
@@ -253,6 +252,7 @@ TranslateResult walk_page_tables(const PagingContext& context, LinearAddress add
     if (stop == Stop::ReservedBit) return PageFault{code | kErrorProtection | kErrorReserved};
     if (!allowed(context, mapping, access)) return PageFault{code | kErrorProtection};
     if (update_accessed_and_dirty(mapping, access.type, tables) || round == kRounds) {
+      if (trace != nullptr) *trace = {mapping.used_count, mapping.entry_size, mapping.used};
       return translation_of(context, mapping, linear, access);
     }
   }

@@ -4,6 +4,8 @@
 // shadow spaces, a debugger) calls the same one.
 #pragma once
 
+#include <array>
+
 #include "cpu/memory_port.h"
 #include "cpu/types.h"
 
@@ -26,10 +28,21 @@ struct PagingModel {
   bool gigabyte_pages = false;          ///< CPUID.80000001H:EDX.Page1GB
 };
 
+/// The entries that a successful walk went through, from the top, as they are in memory after it.
+struct WalkTrace {
+  struct Entry {
+    PhysicalAddress address;  ///< before the A20 gate
+    u64 value = 0;
+  };
+  unsigned count = 0;
+  unsigned entry_size = 4;
+  std::array<Entry, 4> entries{};
+};
+
 /// SDM 3A chapter 4: 32-bit, PAE and 4-level paging with every right, reserved-bit check and A/D
 /// update. In PAE mode the PDPTEs come from the context, where MOV CR3 has checked them.
 cpu::TranslateResult walk_page_tables(const cpu::PagingContext& context, LinearAddress linear,
                                       cpu::PageAccess access, const PagingModel& model,
-                                      TableMemory& tables);
+                                      TableMemory& tables, WalkTrace* trace = nullptr);
 
 }  // namespace ringshift::mmu

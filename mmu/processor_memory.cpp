@@ -16,11 +16,18 @@ void ProcessorMemory::set_a20(bool enabled) {
   if (mask == a20_mask_) return;
   a20_mask_ = mask;
   on_remapped();
+  if (a20_observer_ != nullptr) a20_observer_->on_remapped();
 }
 
 cpu::TranslateResult ProcessorMemory::translate(const cpu::PagingContext& context,
                                                 LinearAddress linear, cpu::PageAccess access) {
   return walk_page_tables(context, linear, access, model_, *this);
+}
+
+cpu::TranslateResult ProcessorMemory::translate(const cpu::PagingContext& context,
+                                                LinearAddress linear, cpu::PageAccess access,
+                                                WalkTrace& trace) {
+  return walk_page_tables(context, linear, access, model_, *this, &trace);
 }
 
 u64 ProcessorMemory::read_physical(PhysicalAddress address, unsigned size) {
@@ -48,6 +55,10 @@ void ProcessorMemory::on_watched_write(PhysicalAddress address, u64 length) {
 
 void ProcessorMemory::on_remapped() {
   if (observer_ != nullptr) observer_->on_memory_remapped();
+}
+
+void ProcessorMemory::on_watched(PhysicalAddress page) {
+  if (observer_ != nullptr) observer_->on_page_watched(page);
 }
 
 u64 ProcessorMemory::read_entry(PhysicalAddress address, unsigned size) {

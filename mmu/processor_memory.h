@@ -25,6 +25,11 @@ class ProcessorMemory final : public cpu::MemoryPort,
   /// The A20 gate: disabled, address bit 20 is always 0. A change counts as a remapping.
   void set_a20(bool enabled);
   bool a20() const { return a20_mask_ == kA20Enabled; }
+  /// Who else hears when the gate changes, as a remapping; the shadow MMU.
+  void set_a20_observer(RemapObserver* observer) { a20_observer_ = observer; }
+  /// As `translate`, and tells which entries it went by.
+  cpu::TranslateResult translate(const cpu::PagingContext& context, LinearAddress linear,
+                                 cpu::PageAccess access, WalkTrace& trace);
 
   // MemoryPort. All addresses pass the A20 gate, here if not before.
   cpu::TranslateResult translate(const cpu::PagingContext& context, LinearAddress linear,
@@ -44,6 +49,7 @@ class ProcessorMemory final : public cpu::MemoryPort,
 
   void on_watched_write(PhysicalAddress address, u64 length) override;
   void on_remapped() override;
+  void on_watched(PhysicalAddress page) override;
   u64 read_entry(PhysicalAddress address, unsigned size) override;
   bool compare_exchange_entry(PhysicalAddress address, u64 expected, u64 desired,
                               unsigned size) override;
@@ -51,6 +57,7 @@ class ProcessorMemory final : public cpu::MemoryPort,
   MemoryMap& map_;
   PagingModel model_;
   cpu::CodeObserver* observer_ = nullptr;
+  RemapObserver* a20_observer_ = nullptr;
   u64 a20_mask_ = kA20Enabled;
 };
 

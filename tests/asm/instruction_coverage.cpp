@@ -17,7 +17,7 @@ std::set<std::string> absent_features() {
   std::set<std::string> absent;
   const cpu::CpuidModel model = cpu::CpuidModel::from_host();
   std::size_t line = 0;
-#define INSTRUCTION(mnemonic, binder, feature, test)                   \
+#define INSTRUCTION(mnemonic, binder, feature, test, policy)           \
   if (!model.has(cpu::Feature::feature)) {                             \
     absent.insert(std::string(cpu::instruction_table_mnemonic(line))); \
   }                                                                    \

@@ -1,0 +1,134 @@
+// Memory operands: the one place that decides how guest memory is reached.
+#include "translator/emit/block_emitter.h"
+#include "translator/emit/registers.h"
+
+namespace ringshift::translator {
+
+using namespace host;
+using cpu::Instruction;
+using cpu::MemoryOperand;
+using cpu::SegmentName;
+
+std::optional<HostMemory> BlockEmitter::memory_operand(unsigned size) {
+  const Instruction& instruction = current_->instruction;
+  const SegmentName segment = instruction.memory.segment;
+  if (mode_.segment(segment) == SegmentKind::Flat) {
+    if (auto direct = direct_memory(instruction)) {
+      if (direct->base == cpu::R15) direct->displacement += pending_;
+      return direct;
+    }
+  }
+  if (mode_.segment(segment) == SegmentKind::Odd) return std::nullopt;
+  load_effective_offset();
+  if (!segment_address(segment, size)) return std::nullopt;
+  return HostMemory{.base = cpu::R8};
+}
+
+/// R8D = the operand's offset, wrapped to the address size.
+void BlockEmitter::load_effective_offset() {
+  const Instruction& instruction = current_->instruction;
+  const MemoryOperand& operand = instruction.memory;
+  i32 displacement = static_cast<i32>(operand.displacement);
+  const bool has_base = operand.base != cpu::kNoRegister;
+  const bool has_index = operand.index != cpu::kNoRegister;
+  if (has_base && operand.base == cpu::Rsp) displacement += pending_;
+  if (!has_base && !has_index) {
+    const u32 mask = instruction.address_size == 2 ? 0xFFFF : 0xFFFFFFFF;
+    a_.mov(x86::r8d, static_cast<u32>(displacement) & mask);
+    return;
+  }
+  unsigned shift = 0;
+  while ((1U << shift) < operand.scale) ++shift;
+  Mem address;
+  if (has_base && has_index) {
+    address = x86::ptr(guest(operand.base).r32(), guest(operand.index).r32(), shift, displacement);
+  } else if (has_base) {
+    address = x86::ptr(guest(operand.base).r32(), displacement);
+  } else {
+    address = Mem(displacement, guest(operand.index).r32(), shift, 0);
+  }
+  a_.lea(x86::r8d, address);
+  if (instruction.address_size == 2) a_.movzx(x86::r8d, x86::r8w);
+}
+
+bool BlockEmitter::segment_address(SegmentName name, unsigned size) {
+  const SegmentKind kind = mode_.segment(name);
+  if (kind == SegmentKind::Odd) return false;
+  const auto view = static_cast<i32>(offsetof(Context, segments) +
+                                     sizeof(SegmentView) * static_cast<unsigned>(name));
+  const bool must_check = kind == SegmentKind::Limited || (kind == SegmentKind::Based && size > 1);
+  if (must_check) {
+    const Label slow = slow_path();
+    save_flags();
+    a_.lea(x86::r9, x86::ptr(x86::r8, static_cast<i32>(size) - 1));
+    a_.cmp(x86::r9,
+           x86::qword_ptr(kContext, view + static_cast<i32>(offsetof(SegmentView, limit))));
+    a_.ja(slow);
+    restore_flags();
+  }
+  if (kind != SegmentKind::Flat) {
+    a_.mov(x86::r9, x86::qword_ptr(kContext, view + static_cast<i32>(offsetof(SegmentView, base))));
+    a_.lea(x86::r8d, x86::ptr(x86::r8, x86::r9));
+  }
+  return true;
+}
+
+/// R10 = RAX, AX = the flags.
+void BlockEmitter::save_flags() {
+  a_.mov(x86::r10, x86::rax);
+  a_.lahf();
+  a_.seto(x86::al);
+}
+
+void BlockEmitter::restore_flags() {
+  a_.add(x86::al, 0x7F);  // overflows if AL was 1
+  a_.sahf();
+  a_.mov(x86::rax, x86::r10);
+}
+
+/// Whoever jumps there has called save_flags().
+BlockEmitter::Label BlockEmitter::slow_path() {
+  if (!slow_) {
+    slow_ = a_.newLabel();
+    slow_pending_ = pending_;
+  }
+  return *slow_;
+}
+
+BlockEmitter::Mem BlockEmitter::window_memory(const HostMemory& memory, unsigned size) {
+  unsigned shift = 0;
+  while ((1U << shift) < memory.scale) ++shift;
+  Mem operand;
+  if (memory.base != kNoRegister && memory.index != kNoRegister) {
+    operand = x86::ptr(x86::gpd(memory.base), x86::gpd(memory.index), shift, memory.displacement);
+  } else if (memory.base != kNoRegister) {
+    operand = x86::ptr(x86::gpd(memory.base), memory.displacement);
+  } else {
+    operand = Mem(memory.displacement, x86::gpd(memory.index), shift, 0);
+  }
+  operand.setSize(size);
+  operand.setSegment(x86::gs);
+  return operand;
+}
+
+BlockEmitter::Mem BlockEmitter::at_r8(unsigned size, i32 displacement) {
+  return window_memory({.base = cpu::R8, .displacement = displacement}, size);
+}
+
+/// Loads the current instruction's memory operand. False: left to the interpreter.
+bool BlockEmitter::load_memory(const Gp& into, unsigned size) {
+  auto memory = memory_operand(size);
+  if (!memory) return false;
+  if (memory->base == kNoRegister && memory->index == kNoRegister) {
+    a_.mov(x86::r8d, static_cast<u32>(memory->displacement));
+    memory = HostMemory{.base = cpu::R8};
+  }
+  if (size == 2) {
+    a_.movzx(into.r32(), window_memory(*memory, 2));
+  } else {
+    a_.mov(into.r32(), window_memory(*memory, 4));
+  }
+  return true;
+}
+
+}  // namespace ringshift::translator

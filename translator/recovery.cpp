@@ -1,0 +1,141 @@
+// From a host signal in generated code back to the guest: which instruction it was, what the
+// guest's registers are before it, and what is to become of the access.
+#include <cstdio>
+
+#include "translator/translator.h"
+
+namespace ringshift::translator {
+
+namespace {
+
+constexpr int kPageFaultTrap = 14;
+constexpr u64 kWindowBytes = u64{1} << 32;
+/// An access that begins in the window may reach this far behind it.
+constexpr u64 kGuardBytes = u64{1} << 30;
+constexpr greg_t kDirection = 0x400;
+
+constexpr int kHostRegisters[8] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX,
+                                   REG_R15, REG_RBP, REG_RSI, REG_RDI};
+
+}  // namespace
+
+bool Translator::owns_code(u64 pc) const {
+  return area_.contains(pc);
+}
+
+Verdict Translator::on_fault(HostFault& fault) {
+  const auto* pc = reinterpret_cast<const u8*>(fault.pc());
+  const Block* block = store_.at_host(pc);
+  const bool page_fault = fault.signal == SIGSEGV && fault.trap == kPageFaultTrap;
+  if (page_fault && lane_ != nullptr && lane_->in_guard(fault.address)) {
+    // Calls have filled the stack: forget them all and call again.
+    lane_->reset_calls();
+    fault.registers[REG_RSP] = static_cast<greg_t>(lane_->top_of_calls());
+    return Verdict::Resume;
+  }
+  if (block == nullptr) return Verdict::Bug;
+  const FaultPoint& point = block->point_at(pc);
+  if (page_fault) {
+    const u64 offset = fault.address - window_.base;
+    if (offset >= kWindowBytes + kGuardBytes && 0 - offset > kGuardBytes) return Verdict::Bug;
+    if (offset < kWindowBytes) {
+      const auto type = fault.write ? cpu::AccessType::Write : cpu::AccessType::Read;
+      switch (shadow_->resolve({offset}, type)) {
+        case mmu::FaultClass::Mapped:
+          count(cpu::ExitCause::FaultMapped);
+          return Verdict::Resume;
+        case mmu::FaultClass::GuestFault:
+          break;
+        case mmu::FaultClass::Device:
+        case mmu::FaultClass::Watched:
+          note_faulting_site(*block, point);
+          break;
+      }
+    }
+  }
+  count(cpu::ExitCause::FaultEmulated);
+  recover(fault, *block, point, Leave::Emulate);
+  return Verdict::Resume;
+}
+
+/// The site becomes a call-out: the block is translated anew when it is next looked up.
+void Translator::note_faulting_site(const Block& block, const FaultPoint& point) {
+  if (!options_.on(Optimisation::CallOutSites)) return;
+  sites_.insert(block.address.value + point.guest_offset);
+  doomed_.push_back(const_cast<Block*>(&block));
+}
+
+bool Translator::at_boundary(const HostFault& fault, const Block*& block,
+                             const FaultPoint*& point) const {
+  const auto* pc = reinterpret_cast<const u8*>(fault.pc());
+  block = store_.at_host(pc);
+  if (block == nullptr) return false;
+  point = &block->point_at(pc);
+  return point->boundary && block->code + point->host_offset == pc;
+}
+
+Verdict Translator::on_interrupt(HostFault& fault) {
+  context_.exit_request.store(1, std::memory_order_relaxed);
+  const Block* block = nullptr;
+  const FaultPoint* point = nullptr;
+  if (!at_boundary(fault, block, point)) return Verdict::Step;
+  recover(fault, *block, *point, Leave::Event);
+  return Verdict::Resume;
+}
+
+void Translator::on_interrupt_outside() {
+  context_.exit_request.store(1, std::memory_order_relaxed);
+}
+
+/// Puts the guest's state where the monitor looks for it and sends the thread to the way out.
+void Translator::recover(HostFault& fault, const Block& block, const FaultPoint& point,
+                         Leave reason) {
+  greg_t* const host = fault.registers;
+  const auto value = [&](int reg) { return static_cast<u64>(host[reg]); };
+  u64 rax = value(REG_RAX);
+  u64 flags = value(REG_EFL);
+  if ((point.recovery & kFlagsInAx) != 0) {
+    flags = (rax >> 8 & 0xFF) | (rax & 1) << 11;
+    rax = value(REG_R10);
+  }
+  cpu::State& state = processor_.state;
+  for (unsigned reg = 0; reg < 8; ++reg) state.gpr[reg] = value(kHostRegisters[reg]) & 0xFFFFFFFF;
+  state.gpr[cpu::Rax] = rax & 0xFFFFFFFF;
+  if ((point.recovery & kRbpInR9) != 0) state.gpr[cpu::Rbp] = value(REG_R9) & 0xFFFFFFFF;
+  if ((point.recovery & kRcxInR9) != 0) state.gpr[cpu::Rcx] = value(REG_R9) & 0xFFFFFFFF;
+  if ((point.recovery & kSourceRebased) != 0) {
+    state.gpr[cpu::Rsi] = (value(REG_RSI) - value(REG_R9)) & 0xFFFFFFFF;
+  }
+  if ((point.recovery & kDestinationRebased) != 0) {
+    state.gpr[cpu::Rdi] = (value(REG_RDI) - value(REG_R10)) & 0xFFFFFFFF;
+  }
+  state.gpr[cpu::Rsp] =
+      (value(REG_R15) + static_cast<u64>(static_cast<i64>(point.pending))) & 0xFFFFFFFF;
+  state.rip = (block.eip + point.guest_offset) & 0xFFFFFFFF;
+  context_.saved_flags =
+      static_cast<u16>((flags & 0xFF) << 8 | ((flags & cpu::eflags::OF) != 0 ? 1 : 0));
+  context_.call_stack = value(REG_RSP);
+  context_.exit_reason = static_cast<u32>(reason);
+  host[REG_EFL] &= ~kDirection;
+  host[REG_RIP] = static_cast<greg_t>(reinterpret_cast<u64>(stubs_.leave_saved));
+}
+
+void Translator::describe(char* buffer, std::size_t size) const {
+  const cpu::State& state = processor_.state;
+  std::snprintf(buffer, size,
+                "  guest: last known CS:EIP %04x:%08llx, mode %08x, window %llx; EAX %08llx ECX "
+                "%08llx EDX %08llx EBX %08llx ESP %08llx EBP %08llx ESI %08llx EDI %08llx\n",
+                unsigned{state.segment(cpu::SegmentName::CS).selector},
+                static_cast<unsigned long long>(state.rip), mode_.bits(),
+                static_cast<unsigned long long>(window_.base),
+                static_cast<unsigned long long>(state.gpr[cpu::Rax]),
+                static_cast<unsigned long long>(state.gpr[cpu::Rcx]),
+                static_cast<unsigned long long>(state.gpr[cpu::Rdx]),
+                static_cast<unsigned long long>(state.gpr[cpu::Rbx]),
+                static_cast<unsigned long long>(state.gpr[cpu::Rsp]),
+                static_cast<unsigned long long>(state.gpr[cpu::Rbp]),
+                static_cast<unsigned long long>(state.gpr[cpu::Rsi]),
+                static_cast<unsigned long long>(state.gpr[cpu::Rdi]));
+}
+
+}  // namespace ringshift::translator
