@@ -13,6 +13,7 @@ import pathlib
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,14 +29,14 @@ KERNEL = "kernel-686-pae"
 # What a guest does against its processor's leaks costs every monitor something else and a native program nothing.
 APPEND = "console=ttyS0 mitigations=off nopti"
 COMPILE = ("gcc -m32 -O2 -Wall -Wextra -Werror -fno-pie -fno-builtin -fno-tree-loop-distribute-patterns "
-           "-fno-strict-aliasing -fcf-protection=none -fno-stack-protector").split()
+           "-fno-strict-aliasing -fcf-protection=none -fno-stack-protector -fno-optimize-sibling-calls").split()
 OBJECTS = {  # object: source and what its rows are compiled for
-    "bench32": ("bench32.c", "-march=i686"),
-    "integer": ("integer.c", "-march=i686 -mfpmath=387"),
-    "compression": ("compression.c", "-march=i686 -mfpmath=387"),
-    "x87": ("floating.c", "-march=i686 -mfpmath=387"),
-    "sse2": ("floating.c", "-march=pentium4 -mfpmath=sse -ftree-vectorize -fvect-cost-model=dynamic"),
-    "memory": ("memory.c", "-march=pentium4 -mfpmath=sse"),
+    "bench32": ("bench32.c", "-march=i686 -mtune=generic"),
+    "integer": ("integer.c", "-march=i686 -mtune=generic -mfpmath=387"),
+    "compression": ("compression.c", "-march=i686 -mtune=generic -mfpmath=387"),
+    "x87": ("floating.c", "-march=i686 -mtune=generic -mfpmath=387"),
+    "sse2": ("floating.c", "-march=pentium4 -mtune=generic -mfpmath=sse -ftree-vectorize -fvect-cost-model=dynamic"),
+    "memory": ("memory.c", "-march=pentium4 -mtune=generic -mfpmath=sse"),
 }
 
 
@@ -217,6 +218,8 @@ def parse_arguments():
 
 def main():
     options = parse_arguments()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # not without ending the machines
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     folder = options.folder or pathlib.Path(cache) / "ringshift" / "benchmarks"
     (folder / "logs").mkdir(parents=True, exist_ok=True)
