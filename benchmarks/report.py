@@ -33,8 +33,10 @@ def ratio(row, name, middle=statistics.median):
     return middle(own["cpu_ns"]) / middle(native["cpu_ns"])
 
 
-def spread(values):
-    return (max(values) - min(values)) / statistics.median(values)
+def half_spread(result):
+    """Half the distance from the least to the greatest measurement, in percent of the median, as text."""
+    values = result["cpu_ns"]
+    return f"{50 * (max(values) - min(values)) / statistics.median(values):.0f}"
 
 
 def group_ratios(results, group, name):
@@ -82,11 +84,11 @@ def row_table(results):
         native = row["machines"]["native"]
         failed = "error" in native
         line = [row["row"], row["group"]]
-        line += ["failed", ""] if failed else [f"{statistics.median(native['cpu_ns']):.0f}", f"{50 * spread(native['cpu_ns']):.0f}"]
+        line += ["failed", ""] if failed else [f"{statistics.median(native['cpu_ns']):.0f}", half_spread(native)]
         for name in names:
             median = ratio(row, name)
             line += ["failed", "", ""] if median is None else [
-                f"{median:.2f}", f"{ratio(row, name, min):.2f}", f"{50 * spread(row['machines'][name]['cpu_ns']):.0f}"]
+                f"{median:.2f}", f"{ratio(row, name, min):.2f}", half_spread(row["machines"][name])]
         lines.append(line)
     return as_table(head, lines)
 
@@ -115,7 +117,8 @@ def goal_table(results):
     for group, goal in GROUP_GOALS.items():
         if group in groups:
             count = sum(row["group"] == group for row in results["rows"])
-            add(f"{group}, geometric mean of {count} rows", {n: geometric_mean(group_ratios(results, group, n)) for n in names}, goal)
+            means = {n: geometric_mean(group_ratios(results, group, n)) for n in names}
+            add(f"{group}, geometric mean of {count} rows", means, goal)
     for group, goal in WORST_GOALS.items():
         if group in groups:
             ratios = {n: group_ratios(results, group, n) for n in names}
@@ -129,19 +132,21 @@ def goal_table(results):
     if any(results["boot"][n]["cpu_s"] or "error" in results["boot"][n] for n in names):
         add("boot of 686-pae to the prompt", boots, BOOT_SECONDS, " s")
         if boots.get("tcg") and subject != "tcg":
-            add("the same, as a share of TCG's", {n: boots[n] and boots[n] / boots["tcg"] for n in names}, BOOT_SHARE_OF_TCG)
+            shares = {n: boots[n] and boots[n] / boots["tcg"] for n in names}
+            add("the same, as a share of TCG's", shares, BOOT_SHARE_OF_TCG)
         firmware = {n: seconds(results, "firmware", n) for n in names}
         add("SeaBIOS to \"No bootable device\"", firmware, FIRMWARE_SECONDS, " s")
     idle = {n: seconds(results, "idle", n) for n in names}
-    lines.append(["idle guest, share of a CPU", *(number(idle[n] and 100 * idle[n], 1) + " %" for n in names), "", ""])
+    lines.append(["idle guest, share of a CPU", *(number(idle[n] and 100 * idle[n], 1) + " %" * (idle[n] is not None) for n in names), "", ""])
     return as_table(["goal (CPU time, ratio to native)", *names, "goal", f"{subject}: verdict"], lines)
 
 
 def table(results):
     about = results["about"]
+    extra = f"; ringshift {about['ringshift_options']}" if about["ringshift_options"] else ""
     text = [f"{about['processors']} x {about['processor']}, {about['host']}; {', '.join(about['programs'].values())}",
             f"{about['date']}; {about['rounds']} rounds of {about['target_s']} s; load before: {about['load']:.1f}; "
-            f"guest: {about['append']}" + (f"; ringshift {about['ringshift_options']}" if about["ringshift_options"] else ""),
+            f"guest: {about['append']}{extra}",
             "", row_table(results), "", goal_table(results)]
     wrong = failures(results)
     if wrong:

@@ -28,6 +28,7 @@ import report  # noqa: E402  (one folder up)
 KERNEL = "kernel-686-pae"
 # What a guest does against its processor's leaks costs every monitor something else and a native program nothing.
 APPEND = "console=ttyS0 mitigations=off nopti"
+DEFAULTS = {"rounds": 5, "target": 0.3, "boots": 3}
 COMPILE = ("gcc -m32 -O2 -Wall -Wextra -Werror -fno-pie -fno-builtin -fno-tree-loop-distribute-patterns "
            "-fno-strict-aliasing -fcf-protection=none -fno-stack-protector -fno-optimize-sibling-calls").split()
 OBJECTS = {  # object: source and what its rows are compiled for
@@ -41,11 +42,14 @@ OBJECTS = {  # object: source and what its rows are compiled for
 
 
 def run(*arguments, **keywords):
-    subprocess.run([str(argument) for argument in arguments], check=True, **keywords)
+    done = subprocess.run([str(argument) for argument in arguments], text=True, check=False, **keywords)
+    if done.returncode != 0:
+        sys.exit(f"run.py: {pathlib.Path(arguments[0]).name} failed with status {done.returncode}")
+    return done.stdout
 
 
 def output_of(*arguments):
-    return subprocess.run([str(a) for a in arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return run(*arguments, stdout=subprocess.PIPE)
 
 
 # --- What runs ---------------------------------------------------------------------------------------------------
@@ -83,6 +87,11 @@ def make_guests(options, folder, initramfs):
     cache = pathlib.Path(output_of(ROOT / "scripts" / "guests" / "fetch.sh", "--print-cache").strip())
     kernel = cache / KERNEL / "vmlinuz"
     limits = (folder / "logs", options.timeout, options.boot_timeout)
+
+    def linux(dashes):
+        files = {"kernel": kernel, "initrd": initramfs, "append": APPEND}
+        return [word for name, value in files.items() for word in (dashes + name, value)]
+
     guests = []
     if options.ringshift != "none":
         for engine in options.engine or [None]:
@@ -90,11 +99,11 @@ def make_guests(options, folder, initramfs):
             common += ["--engine", engine] if engine else []
             common += shlex.split(options.ringshift_options)
             guests.append(Guest(f"ringshift {engine}" if engine else "ringshift",
-                                common + ["--serial", "stdio", "--kernel", kernel, "--initrd", initramfs, "--append", APPEND],
+                                common + ["--serial", "stdio", *linux("--")],
                                 common + ["--serial", "none", "--debug-console", "/dev/stdout"], *limits))
     if options.qemu != "none":
         common = [options.qemu, "-accel", "tcg", "-m", "256M", "-display", "none", "-monitor", "none", "-nic", "none"]
-        guests.append(Guest("tcg", common + ["-serial", "stdio", "-kernel", kernel, "-initrd", initramfs, "-append", APPEND],
+        guests.append(Guest("tcg", common + ["-serial", "stdio", *linux("-")],
                             common + ["-serial", "none", "-chardev", "stdio,id=log",
                                       "-device", "isa-debugcon,iobase=0x402,chardev=log"], *limits))
     return guests
@@ -197,9 +206,9 @@ def describe(options):
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", help="rows or groups to run, separated by commas (default: all)")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds over all rows (5)")
-    parser.add_argument("--boots", type=int, default=3, help="boots and firmware starts to measure (3)")
-    parser.add_argument("--target", type=float, default=0.3, help="CPU seconds of one measurement (0.3)")
+    parser.add_argument("--rounds", type=int, help="rounds over all rows (5)")
+    parser.add_argument("--boots", type=int, help="boots and firmware starts to measure (3)")
+    parser.add_argument("--target", type=float, help="CPU seconds of one measurement (0.3)")
     parser.add_argument("--quick", action="store_true", help="3 rounds of 0.1 s and one boot: to see that it works")
     parser.add_argument("--engine", action="append", help="Ringshift's --engine; repeatable (default: the program's)")
     parser.add_argument("--ringshift", default=str(ROOT / "build" / "release" / "ringshift"), help="program, or 'none'")
@@ -211,8 +220,12 @@ def parse_arguments():
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write all measurements to a file")
     parser.add_argument("--verbose", action="store_true", help="say on standard error what is being measured")
     options = parser.parse_args()
-    if options.quick:
-        options.rounds, options.target, options.boots = 3, 0.1, 1
+    for name, value in {"rounds": 3, "target": 0.1, "boots": 1}.items() if options.quick else DEFAULTS.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    for program in (options.ringshift, options.qemu):
+        if program != "none" and not shutil.which(program):
+            parser.error(f"no program {program} ('none' leaves it out)")
     return options
 
 
