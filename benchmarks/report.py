@@ -50,12 +50,12 @@ def geometric_mean(ratios):
 
 
 def failures(results):
-    """What went wrong, one line for each machine and row."""
+    """What went wrong, a line each. Failed starts are here even if the next one went well."""
     lines = []
     for row in results["rows"]:
         lines += [f"{name}: {row['row']}: {m['error']}" for name, m in row["machines"].items() if "error" in m]
-    for kind in ("boot", "firmware", "idle"):
-        lines += [f"{name}: {kind}: {m['error']}" for name, m in results[kind].items() if "error" in m]
+    for kind in ("boot", "firmware", "idle", "start"):
+        lines += [f"{name}: {kind}: {text}" for name, m in results[kind].items() for text in m["failures"]]
     return lines
 
 
@@ -94,8 +94,8 @@ def row_table(results):
 
 
 def seconds(results, kind, name):
-    measured = results[kind].get(name, {"cpu_s": []})
-    return statistics.median(measured["cpu_s"]) if measured["cpu_s"] and "error" not in measured else None
+    measured = results[kind][name]["cpu_s"]
+    return statistics.median(measured) if measured else None
 
 
 def verdict(value, goal):
@@ -129,7 +129,7 @@ def goal_table(results):
         if row in rows:
             add(row, {n: ratio(rows[row], n) for n in names}, goal)
     boots = {n: seconds(results, "boot", n) for n in names}
-    if any(results["boot"][n]["cpu_s"] or "error" in results["boot"][n] for n in names):
+    if any(results["boot"][n]["cpu_s"] or results["boot"][n]["failures"] for n in names):
         add("boot of 686-pae to the prompt", boots, BOOT_SECONDS, " s")
         if boots.get("tcg") and subject != "tcg":
             shares = {n: boots[n] and boots[n] / boots["tcg"] for n in names}

@@ -92,14 +92,14 @@ class Machine:
         raise NotImplementedError
 
     def start_if_possible(self):
-        """Starts the machine; gives up for good when that has failed twice, for each try may take minutes."""
-        if len(self.failed_starts) == 2:
-            raise Failure(self.failed_starts[-1])
-        try:
-            self.start()
-        except Failure as failure:
-            self.failed_starts.append(str(failure))
-            raise
+        """Starts the machine, with a second try; gives up for good after two failures, for each may take minutes."""
+        while self.program is None:
+            if len(self.failed_starts) >= 2:
+                raise Failure(f"start: {self.failed_starts[-1]}")
+            try:
+                self.start()
+            except Failure as failure:
+                self.failed_starts.append(str(failure))
 
     def ask(self, command, answer):
         """CPU seconds from a command to its answer, and the answer."""
@@ -160,9 +160,9 @@ class Guest(Machine):
         self.program = Program(self.boot_arguments, self.log)
         try:
             self.program.expect(PROMPT, self.boot_seconds, unless=PANIC)
-        except Failure as failure:
+        except Failure:
             self.stop()
-            raise Failure(f"boot: {failure}") from None
+            raise
 
     def start(self):
         self.boot()
