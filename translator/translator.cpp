@@ -77,7 +77,8 @@ cpu::Exit Translator::run() {
     }
     if (processor_.attention()) {
       if (processor_.take_kick()) return cpu::Exit::Kicked;
-      interpret_one();
+      if (interpret_one()) continue;
+      // Not before the events have been looked at: one may wake a processor that has just halted.
       if (state.activity == Activity::Halted) return cpu::Exit::Halt;
       if (state.activity == Activity::Shutdown) return cpu::Exit::Shutdown;
       continue;
@@ -224,11 +225,12 @@ void Translator::give_state() {
   context_.interrupt_waits = processor_.interrupt_waits() ? 1 : 0;
 }
 
-/// One instruction, or one event, by the reference engine.
-void Translator::interpret_one() {
+/// One instruction, or one event, by the reference engine. False: the processor is halted or shut
+/// down.
+bool Translator::interpret_one() {
   ++interpreted_;
-  interpreter_.run_one();
   mode_stale_ = true;
+  return interpreter_.run_one();
 }
 
 void Translator::follow_link(u32 exit) {
