@@ -107,6 +107,7 @@ void Translator::refresh() {
     if (mode.has(Mode::kUser) != mode_.has(Mode::kUser) || alignment_check != alignment_check_) {
       space_stale_ = true;
     }
+    if (mode.has(Mode::kSmep) != mode_.has(Mode::kSmep)) forget_fetches();
     if (mode != mode_) {
       mode_ = mode;
       lane_ = nullptr;
