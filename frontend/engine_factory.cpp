@@ -21,7 +21,7 @@ struct KnownEngine {
 constexpr std::array kEngines = {
     KnownEngine{EngineKind::Translator, "translator", true, true},
     KnownEngine{EngineKind::Interpreter, "interpreter", true, false},
-    KnownEngine{EngineKind::Lockstep, "lockstep", false, true},
+    KnownEngine{EngineKind::Lockstep, "lockstep", true, true},
 };
 
 const KnownEngine& known(EngineKind kind) {
@@ -39,6 +39,7 @@ Result<std::unique_ptr<cpu::Engine>> make_translator(const EngineConfig& config,
   auto made = translator::Translator::create(
       parts.processor, {parts.map, parts.memory, parts.guest_memory.file()}, options);
   if (!made) return made.error();
+  if (config.kind == EngineKind::Lockstep) (*made)->enable_lockstep();
   return std::unique_ptr<cpu::Engine>(*std::move(made));
 }
 
@@ -50,9 +51,8 @@ Result<std::unique_ptr<cpu::Engine>> make_engine(const EngineConfig& config,
     case EngineKind::Interpreter:
       return std::unique_ptr<cpu::Engine>(std::make_unique<cpu::Interpreter>(parts.processor));
     case EngineKind::Translator:
-      return make_translator(config, parts);
     case EngineKind::Lockstep:
-      break;
+      return make_translator(config, parts);
   }
   return Error{"engine '" + std::string(engine_name(config.kind)) + "' isn't built in"};
 }

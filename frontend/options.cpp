@@ -36,6 +36,16 @@ constexpr const char* kRunFooter =
     "panic, reset under --no-reboot); 2 usage; 3 host error; 124 time-out; (value<<1)|1 from\n"
     "--debug-exit; 128+N signal N.";
 
+/// An option that may be given several times, one value each time. CLI11 by itself would give it
+/// all words that follow, IMAGE among them.
+CLI::Option* add_repeatable(CLI::App& run, const std::string& name,
+                            std::vector<std::string>& values, const std::string& description) {
+  return run.add_option(name, values, description)
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false);
+}
+
 void add_run_options(CLI::App& run, RawRun& raw) {
   RunOptions& o = raw.options;
   run.add_option("IMAGE", o.image,
@@ -46,24 +56,24 @@ void add_run_options(CLI::App& run, RawRun& raw) {
       ->check(CLI::Range(1U, 1U));
   run.add_option("--kernel", o.kernel, "Linux bzImage or Multiboot kernel to boot directly");
   run.add_option("--initrd", o.initrd, "Initial ramdisk for --kernel");
-  run.add_option("--module", o.modules, "Multiboot module, \"FILE arguments\"; repeatable");
+  add_repeatable(run, "--module", o.modules, "Multiboot module, \"FILE arguments\"; repeatable");
   run.add_option("--append", o.append, "Command line for --kernel");
-  run.add_option("--floppy", o.floppies, "Floppy image; twice for two drives");
+  add_repeatable(run, "--floppy", o.floppies, "Floppy image; twice for two drives");
   run.add_option("--cdrom", raw.cdrom, "CD-ROM image");
-  run.add_option("--disk", o.disks, "Hard disk image; repeatable");
+  add_repeatable(run, "--disk", o.disks, "Hard disk image; repeatable");
   run.add_option("--boot", o.boot, "Boot order, letters of a (floppy), c (disk), d (CD)");
   run.add_flag("--snapshot", o.snapshot, "Keep writes in temporary files; images stay untouched");
   run.add_option("--bios", o.bios, "Firmware ROM instead of SeaBIOS, 64 KiB to 4 MiB");
   run.add_option("--display", raw.display, "sdl or none [sdl if there is a display]")
       ->check(CLI::IsMember({"sdl", "none"}));
-  run.add_option("--serial", raw.serial,
+  add_repeatable(run, "--serial", raw.serial,
                  "COM1, then COM2: stdio, file:F, unix:F, pty or none [stdio without a window]");
   run.add_option("--parallel", o.parallel, "File for LPT1's output");
   run.add_option("--debug-console", o.debug_console, "File for output to ports 402h and E9h");
-  run.add_option("--expect", raw.expect, "Wait for REGEX on the serial line or text screen");
-  run.add_option("--send", raw.send, "Send TEXT (\\n is Enter), key:NAMES or type:TEXT");
-  run.add_option("--script", raw.script, "File with steps of the dialogue");
-  run.add_option("--fail-on", o.fail_on, "End with status 1 when REGEX appears");
+  add_repeatable(run, "--expect", raw.expect, "Wait for REGEX on the serial line or text screen");
+  add_repeatable(run, "--send", raw.send, "Send TEXT (\\n is Enter), key:NAMES or type:TEXT");
+  add_repeatable(run, "--script", raw.script, "File with steps of the dialogue");
+  add_repeatable(run, "--fail-on", o.fail_on, "End with status 1 when REGEX appears");
   run.add_flag("--allow-panic", o.allow_panic, "Don't treat a kernel panic as a failure by itself");
   run.add_option("--timeout", raw.timeout, "End with status 124 after this many seconds")
       ->check(CLI::PositiveNumber);
@@ -72,7 +82,7 @@ void add_run_options(CLI::App& run, RawRun& raw) {
   run.add_option("--screenshot", o.screenshot, "Write the last screen as PNG");
   run.add_option("--engine", raw.engine,
                  "translator, interpreter or lockstep [" + raw.engine + "]");
-  run.add_option("--disable-opt", raw.disable_opt,
+  add_repeatable(run, "--disable-opt", raw.disable_opt,
                  "Optimisations of the engine to leave out, separated by commas, or all")
       ->delimiter(',');
   // Flags with a value, and not options with an optional one: those would take IMAGE for theirs.

@@ -78,6 +78,8 @@ bool Translator::at_boundary(const HostFault& fault, const Block*& block,
 
 Verdict Translator::on_interrupt(HostFault& fault) {
   context_.exit_request.store(1, std::memory_order_relaxed);
+  // Compared blocks run to their end, which is near.
+  if (lockstep_) return Verdict::Resume;
   const Block* block = nullptr;
   const FaultPoint* point = nullptr;
   if (!at_boundary(fault, block, point)) return Verdict::Step;

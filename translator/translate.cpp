@@ -71,6 +71,7 @@ Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode) {
     return nullptr;
   }
   store_.publish(block);
+  if (lockstep_) lockstep_->remember(block, source_);
   ++translated_;
   translated_instructions_ += source_.size();
   return &block;
@@ -106,6 +107,8 @@ void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
       break;
     }
     item.call_out = sites_.contains(place.address.page().value + offset);
+    // A block is compared as a whole or not at all.
+    if (lockstep_ && !source.empty() && !Lockstep::on_trial(item)) break;
     offset += item.instruction.length;
     source.push_back(item);
     const Instruction& instruction = source.back().instruction;
@@ -114,6 +117,7 @@ void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
         instruction.control_flow == ControlFlow::Conditional) {
       farthest = std::max(farthest, (next + instruction.immediate) & 0xFFFFFFFF);
     }
+    if (lockstep_ && !Lockstep::on_trial(source.back())) break;
     const bool ends = instruction.policy == cpu::TranslationPolicy::EmulateAndLeave ||
                       (instruction.control_flow == ControlFlow::Near && instruction.opcode != 0xE8);
     if (ends && farthest != next) break;
@@ -162,6 +166,7 @@ void Translator::make_room() {
   flush_due_ = false;
   doomed_.clear();
   store_.clear();
+  if (lockstep_) lockstep_->forget_all();
   lanes_.forget_all();
   page_links_.clear();
   calls_stale_ = true;

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 
 namespace ringshift::translator {
 
@@ -45,6 +47,7 @@ Translator::Translator(cpu::Processor& processor, const Surroundings& surroundin
                        std::unique_ptr<mmu::ShadowMmu> shadow)
     : processor_(processor),
       map_(surroundings.map),
+      memory_(surroundings.memory),
       options_(options),
       interpreter_(processor),
       shadow_(std::move(shadow)),
@@ -158,7 +161,25 @@ void Translator::set_gs_base() {
   }
 }
 
+/// Blocks must end where the interpreter can be asked: nothing may lead from one to the next, or
+/// back into itself.
+void Translator::enable_lockstep() {
+  for (const Optimisation which : {Optimisation::Chaining, Optimisation::BranchTable,
+                                   Optimisation::PairedReturns, Optimisation::InternalBranches}) {
+    options_.disable(which);
+  }
+  lockstep_ = std::make_unique<Lockstep>(processor_, map_, memory_);
+}
+
+void Translator::check_lockstep(bool faulted) {
+  const std::string difference = lockstep_->compare(faulted);
+  if (difference.empty()) return;
+  std::fprintf(stderr, "%s", difference.c_str());
+  std::abort();
+}
+
 void Translator::enter(const Block& block) {
+  if (lockstep_) lockstep_->begin(block);
   give_state();
   set_gs_base();
   context_.window = window_.base;
@@ -171,6 +192,11 @@ void Translator::enter(const Block& block) {
   if (reason == Leave::Refused) return;
   if (reason == Leave::CallOut) return;  // execute_call_out() has seen to all
   take_state();
+  if (lockstep_) {
+    if (reason == Leave::Link) processor_.state.rip = store_.exit(context_.exit_value).target;
+    if (reason == Leave::Indirect) processor_.state.rip = context_.exit_value;
+    check_lockstep(reason == Leave::Emulate);
+  }
   switch (reason) {
     case Leave::Link:
       count(ExitCause::ChainMiss);

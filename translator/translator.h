@@ -16,6 +16,7 @@
 #include "translator/context.h"
 #include "translator/host_signals.h"
 #include "translator/lanes.h"
+#include "translator/lockstep.h"
 #include "translator/options.h"
 #include "translator/stubs.h"
 
@@ -36,6 +37,8 @@ class Translator final : public cpu::Engine,
   static Result<std::unique_ptr<Translator>> create(cpu::Processor& processor,
                                                     const Surroundings& surroundings,
                                                     Options options);
+  /// Each block is checked against the interpreter from now on; before the first run().
+  void enable_lockstep();
   ~Translator() override;
 
   std::string_view name() const override { return "translator"; }
@@ -55,6 +58,7 @@ class Translator final : public cpu::Engine,
   // translator.cpp: the dispatcher
   void refresh();
   void enter(const Block& block);
+  void check_lockstep(bool faulted);
   Block* next_block(u64 rip);
   void follow_link(u32 exit);
   void follow_indirect(u32 eip);
@@ -102,6 +106,7 @@ class Translator final : public cpu::Engine,
 
   cpu::Processor& processor_;
   mmu::MemoryMap& map_;
+  mmu::ProcessorMemory& memory_;
   Options options_;
   cpu::Interpreter interpreter_;
   std::unique_ptr<mmu::ShadowMmu> shadow_;
@@ -110,6 +115,7 @@ class Translator final : public cpu::Engine,
   BlockStore store_;
   LaneCache lanes_;
   Context context_;
+  std::unique_ptr<Lockstep> lockstep_;
 
   Mode mode_;
   bool alignment_check_ = false;

@@ -300,6 +300,55 @@ static uint32_t interpreter(void) {
   return interpret(kProgram);
 }
 
+// --- threaded_code: a stack machine whose code is addresses of handlers of two or three
+// instructions ----------------
+
+static NOINLINE uint32_t run_threaded(uint32_t count) {
+  // Sums a linear congruential sequence; how far it is from 0 is kept on the stack below it.
+  static const void* const kCode[] = {&&push_seed, &&times,     &&plus,      &&duplicate, &&half,
+                                      &&exclusive, &&duplicate, &&gather,    &&times,     &&plus,
+                                      &&duplicate, &&third,     &&exclusive, &&gather,    &&repeat};
+  uint32_t stack[8], *sp = stack, top = 0, sum = 0;
+  const void* const* pc = kCode;
+  goto** pc++;
+push_seed:
+  *sp++ = top;
+  top = count;
+  goto** pc++;
+times:
+  top *= 1664525u;
+  goto** pc++;
+plus:
+  top += 1013904223u;
+  goto** pc++;
+duplicate:
+  *sp++ = top;
+  goto** pc++;
+half:
+  top >>= 16;
+  goto** pc++;
+third:
+  top >>= 11;
+  goto** pc++;
+exclusive:
+  top ^= *--sp;
+  goto** pc++;
+gather:
+  sum += top;
+  top = *--sp;
+  goto** pc++;
+repeat:
+  sum ^= top;
+  pc = kCode;
+  sp = stack;
+  if (--count != 0) goto** pc++;
+  return sum;
+}
+
+static uint32_t threaded_code(void) {
+  return run_threaded(2000);
+}
+
 // --- string_search: Horspool's, many short loops over bytes
 // ----------------------------------------------------------
 
@@ -416,6 +465,7 @@ const struct row integer_rows[] = {
     {"calls", "integer", NULL, calls},
     {"function_pointers", "integer", setup_shapes, function_pointers},
     {"interpreter", "integer", NULL, interpreter},
+    {"threaded_code", "integer", NULL, threaded_code},
     {"string_search", "integer", setup_text, string_search},
     {"hash_table", "integer", NULL, hash_table},
     {"bignum", "integer", NULL, bignum},

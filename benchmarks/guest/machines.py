@@ -54,7 +54,8 @@ class Program:
             found = re.search(pattern, self.output)
             wrong = None if unless is None else re.search(unless, self.output)
             if wrong and not (found and found.start() < wrong.start()):
-                raise Failure("the guest says: " + wrong[0].decode(errors="replace"))
+                said = self.output[:wrong.end()].decode(errors="replace").splitlines()
+                raise Failure("the guest says: " + " / ".join(line.strip() for line in said[-2:]))
             if found:
                 self.output = self.output[found.end():]
                 return found
@@ -82,17 +83,28 @@ class Machine:
     def __init__(self, name, log_folder, seconds):
         self.name = name
         self.seconds = seconds  # until a command counts as failed
-        self.log = open(log_folder / f"{name.replace(' ', '-')}.log", "wb")
+        self.log = open(log_folder / f"{name.replace(' ', '-')}.log", "wb", buffering=0)
         self.program = None
         self.command_cost = 0.0
+        self.failed_starts = []
 
     def start(self):
         raise NotImplementedError
 
+    def start_if_possible(self):
+        """Starts the machine, with a second try; gives up for good after two failures, for each may take minutes."""
+        while self.program is None:
+            if len(self.failed_starts) >= 2:
+                raise Failure(f"start: {self.failed_starts[-1]}")
+            try:
+                self.start()
+            except Failure as failure:
+                self.failed_starts.append(str(failure))
+
     def ask(self, command, answer):
         """CPU seconds from a command to its answer, and the answer."""
         if self.program is None:
-            self.start()
+            self.start_if_possible()
             self.command_cost = min(self.ask("ping", rb"pong")[0] for _ in range(5))
         before = self.program.cpu_seconds()
         self.program.send(command + "\n")
@@ -148,9 +160,9 @@ class Guest(Machine):
         self.program = Program(self.boot_arguments, self.log)
         try:
             self.program.expect(PROMPT, self.boot_seconds, unless=PANIC)
-        except Failure as failure:
+        except Failure:
             self.stop()
-            raise Failure(f"boot: {failure}") from None
+            raise
 
     def start(self):
         self.boot()

@@ -141,27 +141,43 @@ static uint32_t repne_scasb(void) {
   return (uint32_t)count;
 }
 
-// --- unaligned: words across a line's end; one in 64 is across a page's, too
-// -----------------------------------------
+// --- unaligned: words across a line's end, of which one in 64 is across a page's too; or all
+// across a page's --------
 
-static uint32_t touch(uint32_t first, uint32_t stride, int rounds) {
+enum {
+  kLine = 64,
+  kPage = 4096,
+  kAcross = 3
+};  // the first bytes before the end, the last behind it
+
+static inline uint32_t read_across(uint32_t stride, int rounds) {
   uint32_t sum = 0;
   for (int round = 0; round < rounds; ++round) {
-    for (uint32_t at = first; at + 4 <= kCopySize; at += stride) {
-      volatile uint32_t* word = (volatile uint32_t*)(copy_from + at);
-      const uint32_t value = *word;
-      *word = value;
-      sum += value;
-    }
+    for (uint32_t end = stride; end < kCopySize; end += stride)
+      sum += *(const volatile uint32_t*)(copy_from + end - kAcross);
   }
   return sum;
 }
 
-static uint32_t unaligned(void) {
-  return touch(61, 64, 16);
+static inline uint32_t write_across(uint32_t stride, int rounds) {
+  for (int round = 0; round < rounds; ++round) {
+    for (uint32_t end = stride; end < kCopySize; end += stride)
+      *(volatile uint32_t*)(copy_to + end - kAcross) = end;
+  }
+  return *(volatile uint32_t*)(copy_to + kCopySize / 2 - kAcross);
 }
-static uint32_t page_crossing(void) {
-  return touch(4093, 4096, 256);
+
+static uint32_t unaligned_read(void) {
+  return read_across(kLine, 64);
+}
+static uint32_t unaligned_write(void) {
+  return write_across(kLine, 32);
+}
+static uint32_t page_crossing_read(void) {
+  return read_across(kPage, 512);
+}
+static uint32_t page_crossing_write(void) {
+  return write_across(kPage, 256);
 }
 
 // --- thread_local: operands relative to a segment that has a base
@@ -203,8 +219,10 @@ const struct row memory_rows[] = {
     {"rep_movsb", "memory", setup_copy, rep_movsb},
     {"rep_stosl", "memory", NULL, rep_stosl},
     {"repne_scasb", "memory", setup_copy, repne_scasb},
-    {"unaligned", "memory", setup_copy, unaligned},
-    {"page_crossing", "memory", setup_copy, page_crossing},
+    {"unaligned_read", "memory", setup_copy, unaligned_read},
+    {"unaligned_write", "memory", NULL, unaligned_write},
+    {"page_crossing_read", "memory", setup_copy, page_crossing_read},
+    {"page_crossing_write", "memory", NULL, page_crossing_write},
     {"thread_local", "memory", NULL, thread_local_unit},
     {"patch", "memory", setup_patch, patch},
     {NULL, NULL, NULL, NULL},

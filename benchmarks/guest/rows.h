@@ -36,6 +36,6 @@ static inline uint32_t mix(uint32_t hash, uint32_t value) {
 }
 
 // Functions that stay functions, so that a row about calls makes calls.
-#define NOINLINE __attribute__((noinline, noclone, optimize("no-optimize-sibling-calls")))
+#define NOINLINE __attribute__((noipa))
 
 #endif

@@ -13,6 +13,7 @@ import pathlib
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,24 +28,28 @@ import report  # noqa: E402  (one folder up)
 KERNEL = "kernel-686-pae"
 # What a guest does against its processor's leaks costs every monitor something else and a native program nothing.
 APPEND = "console=ttyS0 mitigations=off nopti"
+DEFAULTS = {"rounds": 5, "target": 0.3, "boots": 3}
 COMPILE = ("gcc -m32 -O2 -Wall -Wextra -Werror -fno-pie -fno-builtin -fno-tree-loop-distribute-patterns "
-           "-fno-strict-aliasing -fcf-protection=none -fno-stack-protector").split()
+           "-fno-strict-aliasing -fcf-protection=none -fno-stack-protector -fno-optimize-sibling-calls").split()
 OBJECTS = {  # object: source and what its rows are compiled for
-    "bench32": ("bench32.c", "-march=i686"),
-    "integer": ("integer.c", "-march=i686 -mfpmath=387"),
-    "compression": ("compression.c", "-march=i686 -mfpmath=387"),
-    "x87": ("floating.c", "-march=i686 -mfpmath=387"),
-    "sse2": ("floating.c", "-march=pentium4 -mfpmath=sse -ftree-vectorize -fvect-cost-model=dynamic"),
-    "memory": ("memory.c", "-march=pentium4 -mfpmath=sse"),
+    "bench32": ("bench32.c", "-march=i686 -mtune=generic"),
+    "integer": ("integer.c", "-march=i686 -mtune=generic -mfpmath=387"),
+    "compression": ("compression.c", "-march=i686 -mtune=generic -mfpmath=387"),
+    "x87": ("floating.c", "-march=i686 -mtune=generic -mfpmath=387"),
+    "sse2": ("floating.c", "-march=pentium4 -mtune=generic -mfpmath=sse -ftree-vectorize -fvect-cost-model=dynamic"),
+    "memory": ("memory.c", "-march=pentium4 -mtune=generic -mfpmath=sse"),
 }
 
 
 def run(*arguments, **keywords):
-    subprocess.run([str(argument) for argument in arguments], check=True, **keywords)
+    done = subprocess.run([str(argument) for argument in arguments], text=True, check=False, **keywords)
+    if done.returncode != 0:
+        sys.exit(f"run.py: {pathlib.Path(arguments[0]).name} failed with status {done.returncode}")
+    return done.stdout
 
 
 def output_of(*arguments):
-    return subprocess.run([str(a) for a in arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return run(*arguments, stdout=subprocess.PIPE)
 
 
 # --- What runs ---------------------------------------------------------------------------------------------------
@@ -82,6 +87,11 @@ def make_guests(options, folder, initramfs):
     cache = pathlib.Path(output_of(ROOT / "scripts" / "guests" / "fetch.sh", "--print-cache").strip())
     kernel = cache / KERNEL / "vmlinuz"
     limits = (folder / "logs", options.timeout, options.boot_timeout)
+
+    def linux(dashes):
+        files = {"kernel": kernel, "initrd": initramfs, "append": APPEND}
+        return [word for name, value in files.items() for word in (dashes + name, value)]
+
     guests = []
     if options.ringshift != "none":
         for engine in options.engine or [None]:
@@ -89,11 +99,11 @@ def make_guests(options, folder, initramfs):
             common += ["--engine", engine] if engine else []
             common += shlex.split(options.ringshift_options)
             guests.append(Guest(f"ringshift {engine}" if engine else "ringshift",
-                                common + ["--serial", "stdio", "--kernel", kernel, "--initrd", initramfs, "--append", APPEND],
+                                common + ["--serial", "stdio", *linux("--")],
                                 common + ["--serial", "none", "--debug-console", "/dev/stdout"], *limits))
     if options.qemu != "none":
         common = [options.qemu, "-accel", "tcg", "-m", "256M", "-display", "none", "-monitor", "none", "-nic", "none"]
-        guests.append(Guest("tcg", common + ["-serial", "stdio", "-kernel", kernel, "-initrd", initramfs, "-append", APPEND],
+        guests.append(Guest("tcg", common + ["-serial", "stdio", *linux("-")],
                             common + ["-serial", "none", "-chardev", "stdio,id=log",
                                       "-device", "isa-debugcon,iobase=0x402,chardev=log"], *limits))
     return guests
@@ -140,17 +150,18 @@ def compare_results(row_results):
 
 
 def measure_seconds(machines, kind, rounds):
-    """Boots or firmware runs of all guests, interleaved."""
-    results = {machine.name: {"cpu_s": []} for machine in machines}
+    """Boots or firmware runs of all guests, interleaved. One that fails is on record and is tried once more."""
+    results = {machine.name: {"cpu_s": [], "failures": []} for machine in machines}
     for _ in range(rounds):
         for machine in machines:
-            if "error" in results[machine.name]:
-                continue
-            try:
-                results[machine.name]["cpu_s"].append(getattr(machine, kind)())
-            except Failure as failure:
-                results[machine.name]["error"] = str(failure)
-                print(f"{machine.name}: {failure}", file=sys.stderr)
+            result = results[machine.name]
+            target = len(result["cpu_s"]) + 1
+            while len(result["cpu_s"]) < target and len(result["failures"]) < 2:
+                try:
+                    result["cpu_s"].append(getattr(machine, kind)())
+                except Failure as failure:
+                    result["failures"].append(str(failure))
+                    print(f"{machine.name}: {failure}", file=sys.stderr)
     return results
 
 
@@ -170,12 +181,13 @@ def measure(options, rows, native, guests):
     for row in rows_results.values():
         compare_results(row)
     results["rows"] = [{"row": row, "group": group, "machines": rows_results[row]} for row, group in rows]
-    results["idle"] = {}
+    results["idle"] = {guest.name: {"cpu_s": [], "failures": []} for guest in guests}
     for guest in guests:
         try:
-            results["idle"][guest.name] = {"cpu_s": [guest.idle_share(2.0)]}
+            results["idle"][guest.name]["cpu_s"].append(guest.idle_share(2.0))
         except Failure as failure:
-            results["idle"][guest.name] = {"cpu_s": [], "error": str(failure)}
+            results["idle"][guest.name]["failures"].append(str(failure))
+    results["start"] = {guest.name: {"failures": guest.failed_starts} for guest in guests}
     return results
 
 
@@ -196,9 +208,9 @@ def describe(options):
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", help="rows or groups to run, separated by commas (default: all)")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds over all rows (5)")
-    parser.add_argument("--boots", type=int, default=3, help="boots and firmware starts to measure (3)")
-    parser.add_argument("--target", type=float, default=0.3, help="CPU seconds of one measurement (0.3)")
+    parser.add_argument("--rounds", type=int, help="rounds over all rows (5)")
+    parser.add_argument("--boots", type=int, help="boots and firmware starts to measure (3)")
+    parser.add_argument("--target", type=float, help="CPU seconds of one measurement (0.3)")
     parser.add_argument("--quick", action="store_true", help="3 rounds of 0.1 s and one boot: to see that it works")
     parser.add_argument("--engine", action="append", help="Ringshift's --engine; repeatable (default: the program's)")
     parser.add_argument("--ringshift", default=str(ROOT / "build" / "release" / "ringshift"), help="program, or 'none'")
@@ -210,13 +222,19 @@ def parse_arguments():
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write all measurements to a file")
     parser.add_argument("--verbose", action="store_true", help="say on standard error what is being measured")
     options = parser.parse_args()
-    if options.quick:
-        options.rounds, options.target, options.boots = 3, 0.1, 1
+    for name, value in {"rounds": 3, "target": 0.1, "boots": 1}.items() if options.quick else DEFAULTS.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    for program in (options.ringshift, options.qemu):
+        if program != "none" and not shutil.which(program):
+            parser.error(f"no program {program} ('none' leaves it out)")
     return options
 
 
 def main():
     options = parse_arguments()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # not without ending the machines
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     folder = options.folder or pathlib.Path(cache) / "ringshift" / "benchmarks"
     (folder / "logs").mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@
 
 #include "tests/asm/compare.h"
 #include "tests/asm/host_engine.h"
-#include "tests/asm/interpreter_engine.h"
+#include "tests/asm/guest_engine.h"
 #include "tests/fuzz/test_case.h"
 
 namespace ringshift::tests {
@@ -84,7 +84,7 @@ constexpr u64 kFirstTakenAddress = u64{1} << 32;
 
 class Fuzzer {
  public:
-  Fuzzer(HostEngine& host, InterpreterEngine& interpreter, const Options& options)
+  Fuzzer(HostEngine& host, GuestEngine& interpreter, const Options& options)
       : host_(host),
         interpreter_(interpreter),
         options_(options),
@@ -224,7 +224,7 @@ class Fuzzer {
   }
 
   HostEngine& host_;
-  InterpreterEngine& interpreter_;
+  GuestEngine& interpreter_;
   const Options& options_;
   EncodingSpace space_;
   TestCaseMaker maker_;
@@ -269,7 +269,7 @@ int fuzz(const Options& options) {
     std::printf("skipped: %s\n", host.error().message.c_str());
     return kSkipped;
   }
-  auto interpreter = InterpreterEngine::create();
+  auto interpreter = GuestEngine::create(EngineKind::Interpreter);
   if (!interpreter) {
     std::printf("%s\n", interpreter.error().message.c_str());
     return 1;

@@ -30,10 +30,9 @@ bool names_stack_pointer(const Instruction& instruction) {
 
 constexpr u8 kLea = 0x8D;
 
-bool is_lea(const Instruction& instruction, const Operand& memory) {
-  return instruction.opcode == kLea && &memory == &instruction.operands[1] &&
-         instruction.bytes[0] != 0x0F && instruction.policy == cpu::TranslationPolicy::Copy &&
-         memory.size == 0;
+bool is_lea(const Instruction& instruction) {
+  return instruction.opcode == kLea && instruction.policy == cpu::TranslationPolicy::Copy &&
+         instruction.operands[1].kind == OperandKind::Memory;
 }
 
 /// BT, BTS, BTR, BTC with a bit offset in a register reach beyond their operand.
@@ -60,7 +59,7 @@ void BlockEmitter::emit_copy() {
     if (!copy_with(nullptr)) call_out(false);
     return;
   }
-  if (is_lea(instruction, *operand)) {
+  if (is_lea(instruction)) {
     flush_pending();
     HostMemory memory{.base = cpu::R8, .window = false};
     const auto direct = direct_memory(instruction);

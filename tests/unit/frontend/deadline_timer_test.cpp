@@ -1,4 +1,6 @@
 // The timer that interrupts an engine, and the machine around an engine that must be interrupted.
+#include <sys/resource.h>
+
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <future>
@@ -228,4 +230,29 @@ TEST_CASE("posting wakes an engine that sleeps on its own") {
   running.get_future().wait();
   machine->stop();
   CHECK(end.get().reason == MachineEnd::Reason::Stopped);
+}
+
+TEST_CASE("a host without timers is one clear line at the end of the run") {
+  auto machine = machine_with<SpinningEngine>();
+  rlimit old{};
+  getrlimit(RLIMIT_SIGPENDING, &old);
+  const rlimit none{0, old.rlim_max};
+  setrlimit(RLIMIT_SIGPENDING, &none);
+  const MachineEnd end = machine->run();
+  setrlimit(RLIMIT_SIGPENDING, &old);
+  CHECK(end.reason == MachineEnd::Reason::HostFailure);
+  CHECK(end.message == "can't create a host timer: Resource temporarily unavailable");
+}
+
+TEST_CASE("an engine that can't be made is the machine's error") {
+  MachineConfig config;
+  config.memory = u64{16} << 20;
+  for (const EngineKind kind : engine_kinds()) {
+    if (engine_built_in(kind)) continue;
+    config.engine.kind = kind;
+    const auto machine = Machine::create(config, RebootPolicy::End);
+    REQUIRE_FALSE(machine);
+    CHECK(machine.error().message ==
+          "engine '" + std::string(engine_name(kind)) + "' isn't built in");
+  }
 }

@@ -82,6 +82,17 @@ TEST_CASE("values of flags belong to them with '=' only") {
   CHECK(std::get<RunOptions>(other).statistics_file == "file");
 }
 
+TEST_CASE("a repeatable option takes one value each time") {
+  const Command command = parse({"run", "--disk", "d1", "--serial", "none", "--disk", "d2",
+                                 "--fail-on", "a", "--fail-on", "b", "image"});
+  REQUIRE(std::holds_alternative<RunOptions>(command));
+  const auto& options = std::get<RunOptions>(command);
+  CHECK(options.image == "image");
+  CHECK(options.disks == std::vector<std::string>{"d1", "d2"});
+  CHECK(options.serial.size() == 1);
+  CHECK(options.fail_on.size() == 2);
+}
+
 TEST_CASE("engines by name") {
   for (const EngineKind kind : engine_kinds()) {
     CHECK(engine_kind(engine_name(kind)) == kind);
