@@ -87,7 +87,8 @@ cpu::Exit Translator::run() {
     }
     if (processor_.attention()) {
       if (processor_.take_kick()) return cpu::Exit::Kicked;
-      interpret_one();
+      if (interpret_one()) continue;
+      // Not before the events have been looked at: one may wake a processor that has just halted.
       if (state.activity == Activity::Halted) return cpu::Exit::Halt;
       if (state.activity == Activity::Shutdown) return cpu::Exit::Shutdown;
       continue;
@@ -116,6 +117,7 @@ void Translator::refresh() {
     if (mode.has(Mode::kUser) != mode_.has(Mode::kUser) || alignment_check != alignment_check_) {
       space_stale_ = true;
     }
+    if (mode.has(Mode::kSmep) != mode_.has(Mode::kSmep)) forget_fetches();
     if (mode != mode_) {
       mode_ = mode;
       lane_ = nullptr;
@@ -235,11 +237,12 @@ void Translator::give_state() {
   context_.tsc_offset = platform_tsc_offset_ + state.tsc_offset;
 }
 
-/// One instruction, or one event, by the reference engine.
-void Translator::interpret_one() {
+/// One instruction, or one event, by the reference engine. False: the processor is halted or shut
+/// down.
+bool Translator::interpret_one() {
   ++interpreted_;
-  interpreter_.run_one();
   mode_stale_ = true;
+  return interpreter_.run_one();
 }
 
 void Translator::follow_link(u32 exit) {

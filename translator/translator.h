@@ -62,7 +62,7 @@ class Translator final : public cpu::Engine,
   Block* next_block(u64 rip);
   void follow_link(u32 exit);
   void follow_indirect(u32 eip);
-  void interpret_one();
+  bool interpret_one();
   void take_state();
   void give_state();
   void activate_lane();
