@@ -144,7 +144,8 @@ void BlockEmitter::emit_instruction(std::size_t index) {
   }
   current_ = &source_[index];
   reachable_ = true;
-  mark(true);
+  mark(!shadowed_);
+  shadowed_ = false;
   slow_.reset();
   const Instruction& instruction = current_->instruction;
   if (!current_->decoded) {
@@ -199,11 +200,15 @@ void BlockEmitter::emit_by_policy(const Instruction& instruction) {
       emit_flag();
       return;
     case TranslationPolicy::Inline:
-    case TranslationPolicy::FlagStack:
-    case TranslationPolicy::String:
-    case TranslationPolicy::Port:
       emit_inline();
       return;
+    case TranslationPolicy::FlagStack:
+      emit_flag_stack();
+      return;
+    case TranslationPolicy::String:
+      emit_string();
+      return;
+    case TranslationPolicy::Port:
     case TranslationPolicy::Emulate:
       call_out(false);
       return;
