@@ -10,7 +10,7 @@ namespace ringshift::translator {
 
 struct Stubs {
   /// Runs guest code from context.entry until it leaves; the cause is in context.exit_reason.
-  using Enter = void (*)(Context*, cpu::State*);
+  using Enter = void (*)(Context*);
   Enter enter = nullptr;
   /// R8D: an EIP that the branch table doesn't know. At offset 0.
   const u8* miss = nullptr;

@@ -58,6 +58,7 @@ Translator::Translator(cpu::Processor& processor, const Surroundings& surroundin
       use_wrgsbase_(options.on(Optimisation::FsGsBase) && host_has_fsgsbase()) {
   context_.owner = this;
   context_.call_out = &Translator::call_out_entry;
+  context_.state = &processor_.state;
   context_.extended = &processor_.state.extended;
   if (!processor.platform().host_time_stamp_offset()) {
     options_.disable(Optimisation::InlineTimeStamp);
@@ -188,7 +189,7 @@ void Translator::enter(const Block& block) {
   context_.branch_table = lane_->table();
   context_.call_stack = lane_->call_stack;
   context_.entry = block.entry;
-  stubs_.enter(&context_, &processor_.state);
+  stubs_.enter(&context_);
   lane_->call_stack = context_.call_stack;
   const auto reason = static_cast<Leave>(context_.exit_reason);
   if (reason == Leave::Refused) return;
@@ -254,10 +255,11 @@ void Translator::follow_link(u32 exit) {
       mode_.code_limit() == CodeLimit::Strict || processor_.attention()) {
     return;
   }
+  const bool backward = target <= site.from->eip + site.from->bytes;
   const u64 flushes = cache_flushes_;
   bury_doomed();
   refresh();
-  Block* block = next_block(target);
+  Block* block = next_block(target, backward ? EntryKind::LoopHead : EntryKind::Ordinary);
   if (block == nullptr || flushes != cache_flushes_) return;
   ExitSite& again = store_.exit(exit);
   if (again.from->dead) return;
