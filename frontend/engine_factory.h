@@ -29,7 +29,7 @@ enum class EngineKind : u8 {
   Interpreter,
   Lockstep,  ///< the translator, each block checked against the interpreter
 };
-inline constexpr EngineKind kDefaultEngine = EngineKind::Interpreter;
+inline constexpr EngineKind kDefaultEngine = EngineKind::Translator;
 
 /// Which engine, and what is asked of it.
 struct EngineConfig {

@@ -14,11 +14,11 @@ namespace ringshift::translator {
 /// What else than the pending stack delta separates the host's registers from the guest's state.
 /// Recorded when the code is emitted; sets of these are ORed together.
 enum Recovery : u8 {
-  kRbpInR9 = 1 << 0,             ///< RBP is borrowed, its value in R9
-  kRcxInR9 = 1 << 1,             ///< RCX likewise
-  kFlagsInAx = 1 << 2,           ///< AX holds the flags (LAHF; SETO AL), R10 the value of RAX
-  kSourceRebased = 1 << 3,       ///< RSI is a host address in the window: R9 has been added to it
-  kDestinationRebased = 1 << 4,  ///< RDI likewise, R10
+  kRbpInR9 = 1 << 0,    ///< RBP is borrowed, its value in R9
+  kRcxInR9 = 1 << 1,    ///< RCX likewise
+  kFlagsInAx = 1 << 2,  ///< AX holds the flags (LAHF; SETO AL), R10 the value of RAX
+  kRepeating = 1 << 3,  ///< a repeated string instruction: R8D is the count it began with, and of
+                        ///< RSI and RDI the lower halves are the guest's
 };
 
 /// From this host address on (to the next point's) the guest is at `guest_offset`.

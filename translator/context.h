@@ -38,9 +38,9 @@ struct Context {
   std::atomic<u32> exit_request{0};
   u16 saved_flags = 0;  ///< AL: OF, AH: as LAHF leaves it
   u8 interrupt_flag = 0;
-  u8 direction_flag = 0;
   u8 fpu_absent = 1;       ///< 0: the guest's x87, SSE and AVX state is in the host's registers
   u8 interrupt_waits = 0;  ///< the processor's interrupt line or an NMI is up
+  i32 direction = 0;       ///< DF: 0 or -2, by so many elements strings step other than upwards
   std::array<SegmentView, 6> segments;
   const u8* entry = nullptr;
   u64 (*call_out)(Context*, u32) = nullptr;

@@ -20,12 +20,15 @@ enum class Optimisation : u8 {
   CallOutSites,      ///< instructions that keep faulting become call-outs
   InlineStrings,     ///< string instructions run as the host's own
   InlineSystem,      ///< CLI, STI, PUSHF, RDTSC and the like without a call-out
+  InlineTimeStamp,   ///< RDTSC reads the host's counter
+  FlagLiveness,      ///< flags that nothing will look at needn't survive
   FsGsBase,          ///< windows are switched by WRGSBASE, not by a system call
 };
 
-inline constexpr std::array<std::string_view, 10> kOptimisationNames = {
-    "chaining",       "branch-table",   "paired-returns", "stack-delta",   "internal-branches",
-    "loop-alignment", "call-out-sites", "inline-strings", "inline-system", "fsgsbase"};
+inline constexpr std::array<std::string_view, 12> kOptimisationNames = {
+    "chaining",          "branch-table",      "paired-returns", "stack-delta",
+    "internal-branches", "loop-alignment",    "call-out-sites", "inline-strings",
+    "inline-system",     "inline-time-stamp", "flag-liveness",  "fsgsbase"};
 
 class Options {
  public:

@@ -60,7 +60,9 @@ Verdict Translator::on_fault(HostFault& fault) {
 
 /// The site becomes a call-out: the block is translated anew when it is next looked up.
 void Translator::note_faulting_site(const Block& block, const FaultPoint& point) {
-  if (!options_.on(Optimisation::CallOutSites)) return;
+  // A repeated string instruction may go anywhere in memory, and its fault is soon made up for.
+  const bool repeating = (point.recovery & kRepeating) != 0;
+  if (repeating || !options_.on(Optimisation::CallOutSites)) return;
   sites_.insert(block.address.value + point.guest_offset);
   doomed_.push_back(const_cast<Block*>(&block));
 }
@@ -105,11 +107,10 @@ void Translator::recover(HostFault& fault, const Block& block, const FaultPoint&
   state.gpr[cpu::Rax] = rax & 0xFFFFFFFF;
   if ((point.recovery & kRbpInR9) != 0) state.gpr[cpu::Rbp] = value(REG_R9) & 0xFFFFFFFF;
   if ((point.recovery & kRcxInR9) != 0) state.gpr[cpu::Rcx] = value(REG_R9) & 0xFFFFFFFF;
-  if ((point.recovery & kSourceRebased) != 0) {
-    state.gpr[cpu::Rsi] = (value(REG_RSI) - value(REG_R9)) & 0xFFFFFFFF;
-  }
-  if ((point.recovery & kDestinationRebased) != 0) {
-    state.gpr[cpu::Rdi] = (value(REG_RDI) - value(REG_R10)) & 0xFFFFFFFF;
+  if ((point.recovery & kRepeating) != 0 && state.gpr[cpu::Rcx] != (value(REG_R8) & 0xFFFFFFFF)) {
+    // What comes between resumes it without its breakpoint. SDM 3B §17.3.1.1.
+    state.rflags |= cpu::eflags::RF;
+    processor_.update_attention();
   }
   state.gpr[cpu::Rsp] =
       (value(REG_R15) + static_cast<u64>(static_cast<i64>(point.pending))) & 0xFFFFFFFF;

@@ -25,6 +25,12 @@ bool host_has_fsgsbase() {
   return (getauxval(AT_HWCAP2) & kFsGsBase) != 0;
 }
 
+/// Instructions that may change modes, memory's layout or what waits, but seldom do.
+bool often_harmless(cpu::TranslationPolicy policy) {
+  using Policy = cpu::TranslationPolicy;
+  return policy == Policy::Port || policy == Policy::FlagStack || policy == Policy::Flag;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Translator>> Translator::create(cpu::Processor& processor,
@@ -53,6 +59,9 @@ Translator::Translator(cpu::Processor& processor, const Surroundings& surroundin
   context_.owner = this;
   context_.call_out = &Translator::call_out_entry;
   context_.extended = &processor_.state.extended;
+  if (!processor.platform().host_time_stamp_offset()) {
+    options_.disable(Optimisation::InlineTimeStamp);
+  }
   processor_.set_code_cache(this);
   shadow_->set_observer(this);
 }
@@ -70,6 +79,7 @@ cpu::Exit Translator::run() {
   State& state = processor_.state;
   // The machine may have changed anything in the meantime.
   mode_stale_ = segments_stale_ = true;
+  platform_tsc_offset_ = processor_.platform().host_time_stamp_offset().value_or(0);
   for (;;) {
     if (context_.exit_request.exchange(0, std::memory_order_relaxed) != 0) {
       count(ExitCause::Event);
@@ -78,7 +88,7 @@ cpu::Exit Translator::run() {
     if (processor_.attention()) {
       if (processor_.take_kick()) return cpu::Exit::Kicked;
       if (interpret_one()) continue;
-      // It was like that already: what can wake it up has been looked at.
+      // Not before the events have been looked at: one may wake a processor that has just halted.
       if (state.activity == Activity::Halted) return cpu::Exit::Halt;
       if (state.activity == Activity::Shutdown) return cpu::Exit::Shutdown;
       continue;
@@ -107,6 +117,7 @@ void Translator::refresh() {
     if (mode.has(Mode::kUser) != mode_.has(Mode::kUser) || alignment_check != alignment_check_) {
       space_stale_ = true;
     }
+    if (mode.has(Mode::kSmep) != mode_.has(Mode::kSmep)) forget_fetches();
     if (mode != mode_) {
       mode_ = mode;
       lane_ = nullptr;
@@ -230,17 +241,19 @@ void Translator::take_state() {
   constexpr u64 kKept = ~(eflags::Arithmetic | eflags::IF | eflags::DF);
   state.rflags = (state.rflags & kKept) | arithmetic |
                  (context_.interrupt_flag != 0 ? u64{eflags::IF} : 0) |
-                 (context_.direction_flag != 0 ? u64{eflags::DF} : 0);
+                 (context_.direction != 0 ? u64{eflags::DF} : 0);
 }
 
 void Translator::give_state() {
   const State& state = processor_.state;
   context_.interrupt_flag = state.flag(eflags::IF) ? 1 : 0;
-  context_.direction_flag = state.flag(eflags::DF) ? 1 : 0;
+  context_.direction = state.flag(eflags::DF) ? -2 : 0;
   context_.interrupt_waits = processor_.interrupt_waits() ? 1 : 0;
+  context_.tsc_offset = platform_tsc_offset_ + state.tsc_offset;
 }
 
-/// One instruction, or one event, by the reference engine. False: the processor isn't running.
+/// One instruction, or one event, by the reference engine. False: the processor is halted or shut
+/// down.
 bool Translator::interpret_one() {
   mode_stale_ = true;
   return interpreter_.run_one();
@@ -299,6 +312,12 @@ u64 Translator::call_out_entry(Context* context, u32 number) {
   return 0;
 }
 
+/// Whether the processor is in the mode still that the current block was made for.
+bool Translator::mode_holds() const {
+  const State& state = processor_.state;
+  return Mode::of(state) == mode_ && state.flag(eflags::AC) == alignment_check_;
+}
+
 /// True: generated code goes on behind the instruction.
 bool Translator::execute_call_out(const CallOut& item) {
   State& state = processor_.state;
@@ -309,14 +328,20 @@ bool Translator::execute_call_out(const CallOut& item) {
   }
   ++called_out_;
   count(ExitCause::InterpretedInstruction);
-  switch (item.instruction.handler(processor_, item.instruction)) {
+  const Completion completion = item.instruction.handler(processor_, item.instruction);
+  switch (completion) {
     case Completion::Next:
+    case Completion::EndBlock: {
+      const bool stayed = state.rip == item.eip;
       state.rip = (state.rip + item.instruction.length) & 0xFFFFFFFF;
-      break;
-    case Completion::EndBlock:
-      state.rip = (state.rip + item.instruction.length) & 0xFFFFFFFF;
+      if (often_harmless(item.instruction.policy)) {
+        if (stayed && mode_holds()) break;
+      } else if (completion == Completion::Next) {
+        break;
+      }
       mode_stale_ = true;
       return false;
+    }
     case Completion::Branch:
       mode_stale_ = true;
       return false;

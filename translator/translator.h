@@ -74,6 +74,7 @@ class Translator final : public cpu::Engine,
   void set_gs_base();
   static u64 call_out_entry(Context* context, u32 number);
   bool execute_call_out(const CallOut& item);
+  bool mode_holds() const;
 
   // translate.cpp
   struct CodePlace {
@@ -132,6 +133,7 @@ class Translator final : public cpu::Engine,
   mmu::Window window_;
   Lane* lane_ = nullptr;
   u64 host_gs_ = ~u64{0};
+  u64 platform_tsc_offset_ = 0;  ///< the platform's counter minus the host's
   bool use_wrgsbase_;
 
   /// Answers of ShadowMmu::fetch, forgotten when a mapping changes.

@@ -152,6 +152,7 @@ void BlockEmitter::flush_pending() {
   if (pending_ == 0) return;
   a_.lea(x86::r15d, x86::ptr(x86::r15d, pending_));
   pending_ = 0;
+  mark(false);  // the rest of the instruction may fault
 }
 
 void BlockEmitter::add_pending(i32 delta) {
@@ -174,7 +175,8 @@ void BlockEmitter::emit_instruction(std::size_t index) {
   count_run(index);
   current_ = &source_[index];
   reachable_ = true;
-  mark(true);
+  mark(!shadowed_);
+  shadowed_ = false;
   slow_.reset();
   const Instruction& instruction = current_->instruction;
   if (!current_->decoded) {
@@ -229,11 +231,15 @@ void BlockEmitter::emit_by_policy(const Instruction& instruction) {
       emit_flag();
       return;
     case TranslationPolicy::Inline:
-    case TranslationPolicy::FlagStack:
-    case TranslationPolicy::String:
-    case TranslationPolicy::Port:
       emit_inline();
       return;
+    case TranslationPolicy::FlagStack:
+      emit_flag_stack();
+      return;
+    case TranslationPolicy::String:
+      emit_string();
+      return;
+    case TranslationPolicy::Port:
     case TranslationPolicy::Emulate:
       call_out(false);
       return;

@@ -125,9 +125,23 @@ class BlockEmitter {
   Label exit_label(u32 eip);
   void note_exit_jump();
 
+  // string.cpp
+  enum class StringDirection : u8 { Up, Down };
+  void emit_string();
+  void emit_single_string();
+  void emit_repeated_string();
+  void emit_repetition(StringDirection direction);
+  Mem string_element(const Gp& pointer, cpu::SegmentName segment, unsigned size);
+
   // system.cpp
   void emit_flag();
+  void emit_sti();
+  void emit_flag_stack();
+  void emit_push_flags();
+  void emit_pop_flags();
   void emit_inline();
+  void emit_read_time_stamp();
+  void emit_translate_byte();
 
   struct PendingExit {
     u32 number = 0;
@@ -150,9 +164,9 @@ class BlockEmitter {
   std::size_t index_ = 0;
   Mode mode_;
   i32 pending_ = 0;
-  bool fpu_known_ = false;  ///< the FPU state is loaded for certain
-  bool reachable_ = true;   ///< control can fall into what comes next
-  bool ended_ = false;
+  bool fpu_known_ = false;     ///< the FPU state is loaded for certain
+  bool reachable_ = true;      ///< control can fall into what comes next
+  bool shadowed_ = false;      ///< no interrupt may come before the next instruction
   std::optional<Label> slow_;  ///< of the current instruction
   i32 slow_pending_ = 0;       ///< the pending delta where it branches off
   std::vector<Label> labels_;  ///< by instruction; valid where is_target_
