@@ -36,7 +36,8 @@ struct EngineConfig {
   EngineKind kind = kDefaultEngine;
   std::vector<std::string> disabled_optimisations;  ///< names of optimisations(kind)
   std::string dump_blocks;  ///< file for guest and host code side by side, "-": standard error
-  bool perf_map = false;    ///< tell `perf` of generated code, in /tmp/perf-PID.map
+  bool count_instructions = false;  ///< for the statistics; costs a little
+  bool perf_map = false;            ///< tell `perf` of generated code, in /tmp/perf-PID.map
 };
 
 /// What an engine runs on. All of it outlives the engine.

@@ -27,6 +27,7 @@ struct FaultPoint {
   u16 guest_offset = 0;  ///< from the block's EIP
   i16 pending = 0;       ///< to be added to the host register that stands for ESP
   u8 recovery = 0;
+  u8 counted_ahead = 0;   ///< instructions that have been counted though they come from here on
   bool boundary = false;  ///< exactly here the guest is between two instructions
 };
 
@@ -48,8 +49,9 @@ struct CallOut {
   cpu::Instruction instruction;
   Block* block = nullptr;
   u32 eip = 0;
-  bool whole = false;   ///< no decoded instruction: the interpreter fetches it itself
-  bool leaves = false;  ///< modes, mappings or code may be others afterwards
+  bool whole = false;    ///< no decoded instruction: the interpreter fetches it itself
+  bool leaves = false;   ///< modes, mappings or code may be others afterwards
+  u8 counted_ahead = 0;  ///< as in FaultPoint
 };
 
 struct Block {

@@ -49,7 +49,7 @@ struct Context {
   cpu::ExtendedState* extended = nullptr;
   u64 tsc_offset = 0;  ///< guest TSC minus host TSC
   u32 monitor_mxcsr = 0x1F80;
-  u64 instructions = 0;  ///< counted when the engine was asked to count
+  u64 instructions = 0;  ///< executed by generated code, if Options::counts_instructions()
   u64 scratch = 0;
 };
 

@@ -44,9 +44,14 @@ class Options {
     return std::nullopt;
   }
 
+  /// Generated code counts the guest instructions that it executes.
+  void count_instructions() { counting_ = true; }
+  bool counts_instructions() const { return counting_; }
+
  private:
   static constexpr u32 bit(Optimisation which) { return 1U << static_cast<u8>(which); }
   u32 off_ = 0;
+  bool counting_ = false;
 };
 
 }  // namespace ringshift::translator

@@ -125,6 +125,7 @@ void Translator::recover(HostFault& fault, const Block& block, const FaultPoint&
   context_.saved_flags =
       static_cast<u16>((flags & 0xFF) << 8 | ((flags & cpu::eflags::OF) != 0 ? 1 : 0));
   context_.call_stack = value(REG_RSP);
+  context_.instructions -= point.counted_ahead;
   context_.exit_reason = static_cast<u32>(reason);
   host[REG_EFL] &= ~kDirection;
   host[REG_RIP] = static_cast<greg_t>(reinterpret_cast<u64>(stubs_.leave_saved));

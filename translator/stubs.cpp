@@ -2,6 +2,7 @@
 
 #include <cpuid.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -249,6 +250,19 @@ class StubEmitter {
 };
 
 }  // namespace
+
+std::vector<Stubs::Named> Stubs::named() const {
+  std::vector<Named> all = {{"miss", miss},
+                            {"look_up", look_up},
+                            {"bottom_of_calls", bottom_of_calls},
+                            {"leave_link", leave_link},
+                            {"leave_saved", leave_saved},
+                            {"call_out", call_out},
+                            {"load_fpu", load_fpu},
+                            {"enter", reinterpret_cast<const u8*>(reinterpret_cast<u64>(enter))}};
+  std::sort(all.begin(), all.end(), [](const Named& a, const Named& b) { return a.code < b.code; });
+  return all;
+}
 
 Stubs Stubs::emit(cpu::CodeArea& area) {
   return StubEmitter(area).emit();

@@ -3,6 +3,8 @@
 // area, where offset 0 is the look-up's miss: a branch table full of zeros knows nothing.
 #pragma once
 
+#include <vector>
+
 #include "cpu/host_unit/code_area.h"
 #include "translator/context.h"
 
@@ -28,6 +30,13 @@ struct Stubs {
   /// For signal handlers: the state has been saved but for the FPU.
   const u8* leave_saved = nullptr;
   const u8* end = nullptr;
+
+  struct Named {
+    const char* name;
+    const u8* code;
+  };
+  /// In the order of their code.
+  std::vector<Named> named() const;
 
   /// Emits them at the start of the empty `area`.
   static Stubs emit(cpu::CodeArea& area);

@@ -72,6 +72,8 @@ Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode, EntryKi
   }
   store_.publish(block);
   if (lockstep_) lockstep_->remember(block, source_);
+  if (listing_) listing_->add(block, source_);
+  if (perf_map_) perf_map_->add(block);
   ++translated_;
   translated_instructions_ += source_.size();
   return &block;

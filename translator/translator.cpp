@@ -174,6 +174,21 @@ void Translator::enable_lockstep() {
   lockstep_ = std::make_unique<Lockstep>(processor_, map_, memory_);
 }
 
+Result<void> Translator::enable_listing(const std::string& file) {
+  auto listing = CodeListing::create(file);
+  if (!listing) return listing.error();
+  listing_ = *std::move(listing);
+  return {};
+}
+
+Result<void> Translator::enable_perf_map() {
+  auto perf_map = PerfMap::create();
+  if (!perf_map) return perf_map.error();
+  perf_map_ = *std::move(perf_map);
+  perf_map_->add(stubs_);
+  return {};
+}
+
 void Translator::check_lockstep(bool faulted) {
   const std::string difference = lockstep_->compare(faulted);
   if (difference.empty()) return;
@@ -241,7 +256,6 @@ void Translator::give_state() {
 /// One instruction, or one event, by the reference engine. False: the processor is halted or shut
 /// down.
 bool Translator::interpret_one() {
-  ++interpreted_;
   mode_stale_ = true;
   return interpreter_.run_one();
 }
@@ -288,8 +302,14 @@ void Translator::follow_indirect(u32 eip) {
 u64 Translator::call_out_entry(Context* context, u32 number) {
   auto* self = static_cast<Translator*>(context->owner);
   self->take_state();
-  const bool stays = self->execute_call_out(self->store_.call_out(number));
-  if (!stays) return 1;
+  const CallOut& item = self->store_.call_out(number);
+  const u8 counted = item.counted_ahead;
+  // What the interpreter executes isn't counted as native, nor is what won't be executed now.
+  if (counted != 0) --context->instructions;
+  if (!self->execute_call_out(item)) {
+    if (counted != 0) context->instructions -= counted - 1;
+    return 1;
+  }
   self->give_state();
   return 0;
 }
@@ -308,7 +328,7 @@ bool Translator::execute_call_out(const CallOut& item) {
     interpret_one();
     return false;
   }
-  ++interpreted_;
+  ++called_out_;
   count(ExitCause::InterpretedInstruction);
   const Completion completion = item.instruction.handler(processor_, item.instruction);
   switch (completion) {
@@ -397,7 +417,11 @@ cpu::EngineStatistics Translator::statistics() const {
   cpu::EngineStatistics statistics;
   statistics.interrupts = processor_.interrupts_delivered;
   statistics.exceptions = processor_.exceptions_delivered;
-  statistics.instructions_interpreted = interpreted_;
+  statistics.instructions_interpreted = called_out_ + interpreter_.statistics().instructions;
+  if (options_.counts_instructions()) {
+    statistics.instructions_native = context_.instructions;
+    statistics.instructions = statistics.instructions_native + statistics.instructions_interpreted;
+  }
   statistics.blocks_translated = translated_;
   statistics.instructions_translated = translated_instructions_;
   statistics.blocks_invalidated = store_.killed();

@@ -13,11 +13,13 @@
 #include "cpu/processor.h"
 #include "mmu/shadow/shadow_mmu.h"
 #include "translator/block_store.h"
+#include "translator/code_listing.h"
 #include "translator/context.h"
 #include "translator/host_signals.h"
 #include "translator/lanes.h"
 #include "translator/lockstep.h"
 #include "translator/options.h"
+#include "translator/perf_map.h"
 #include "translator/stubs.h"
 
 namespace ringshift::translator {
@@ -39,6 +41,9 @@ class Translator final : public cpu::Engine,
                                                     Options options);
   /// Each block is checked against the interpreter from now on; before the first run().
   void enable_lockstep();
+  /// Writes every block that is translated from now on to `file` ("-": standard error).
+  Result<void> enable_listing(const std::string& file);
+  Result<void> enable_perf_map();
   ~Translator() override;
 
   std::string_view name() const override { return "translator"; }
@@ -117,6 +122,8 @@ class Translator final : public cpu::Engine,
   LaneCache lanes_;
   Context context_;
   std::unique_ptr<Lockstep> lockstep_;
+  std::unique_ptr<CodeListing> listing_;
+  std::unique_ptr<PerfMap> perf_map_;
 
   Mode mode_;
   bool alignment_check_ = false;
@@ -151,7 +158,7 @@ class Translator final : public cpu::Engine,
   u64 translated_ = 0;
   u64 translated_instructions_ = 0;
   u64 cache_flushes_ = 0;
-  u64 interpreted_ = 0;
+  u64 called_out_ = 0;
   std::array<u64, cpu::kExitCauses> exits_{};
   void count(cpu::ExitCause cause) { ++exits_[static_cast<u8>(cause)]; }
 };

@@ -81,6 +81,7 @@ void BlockEmitter::mark(bool boundary, u8 recovery) {
   point.guest_offset = static_cast<u16>(current_ == nullptr ? 0 : current_->eip - block_->eip);
   point.pending = static_cast<i16>(pending_);
   point.recovery = recovery;
+  point.counted_ahead = current_ == nullptr ? u8{0} : counted_ahead();
   point.boundary = boundary;
   std::vector<FaultPoint>& points = block_->points;
   if (!points.empty() && points.back().host_offset == point.host_offset) {
@@ -88,6 +89,35 @@ void BlockEmitter::mark(bool boundary, u8 recovery) {
   } else {
     points.push_back(point);
   }
+}
+
+/// Instructions from the current one on that have been counted, itself included.
+u8 BlockEmitter::counted_ahead() const {
+  if (!options_.counts_instructions()) return 0;
+  return left_in_run(static_cast<std::size_t>(current_ - source_.data()));
+}
+
+/// Instructions from this one to the end of its run, which is executed as a whole unless something
+/// leaves it.
+u8 BlockEmitter::left_in_run(std::size_t index) const {
+  std::size_t end = index;
+  while (end + 1 < source_.size() && !is_target_[end + 1] &&
+         source_[end].instruction.control_flow == ControlFlow::Sequential) {
+    ++end;
+  }
+  return static_cast<u8>(end + 1 - index);
+}
+
+/// Where a run begins, all of it is counted. What leaves in the middle takes the rest off again.
+void BlockEmitter::count_run(std::size_t first) {
+  if (!options_.counts_instructions()) return;
+  if (first != 0 && !is_target_[first] &&
+      source_[first - 1].instruction.control_flow == ControlFlow::Sequential) {
+    return;
+  }
+  a_.mov(x86::r8, CONTEXT_FIELD(instructions));
+  a_.lea(x86::r8, x86::ptr(x86::r8, left_in_run(first)));
+  a_.mov(CONTEXT_FIELD(instructions), x86::r8);
 }
 
 void BlockEmitter::flush_pending() {
@@ -120,6 +150,7 @@ void BlockEmitter::emit_instruction(std::size_t index) {
     a_.bind(labels_[index]);
     fpu_known_ = fpu_region_[index];
   }
+  count_run(index);
   current_ = &source_[index];
   reachable_ = true;
   mark(!shadowed_);
@@ -205,6 +236,7 @@ void BlockEmitter::call_out(bool leaves, bool whole) {
   item.eip = current_->eip;
   item.whole = whole;
   item.leaves = leaves || whole;
+  item.counted_ahead = counted_ahead();
   if (!whole) item.instruction = current_->instruction;
   a_.mov(x86::r11d, sink_.add_call_out(item));
   a_.call(reinterpret_cast<u64>(stubs_.call_out));

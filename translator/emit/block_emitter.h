@@ -66,6 +66,9 @@ class BlockEmitter {
   void emit_instruction(std::size_t index);
   void emit_by_policy(const cpu::Instruction& instruction);
   void mark(bool boundary, u8 recovery = 0);
+  void count_run(std::size_t first);
+  u8 counted_ahead() const;
+  u8 left_in_run(std::size_t index) const;
   void flush_pending();
   void add_pending(i32 delta);
   void call_out(bool leaves, bool whole = false);
