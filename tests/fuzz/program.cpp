@@ -116,6 +116,9 @@ Program ProgramMaker::make(u64 seed, u64 index) const {
   const u32 room = count * 5 * static_cast<u32>(cpu::kLongestInstruction);
   u32 offset = 64 + random.below(layout::kCodePages * kPage - 192 - room);
   if (random.chance(15)) offset = kPage - random.below(64);
+  // Where operands may lie in the code segment, the first one's has been chosen for its place.
+  if (width_ == CodeWidth::Bits16) offset = program.address - layout::kCode;
+  if (offset + room + 64 > layout::kCodePages * kPage) return program;
   program.address = layout::kCode + offset;
   program.image.eip = program.address - segments().code.base;
   while (program.parts.size() < count) append_follower(program, random);
