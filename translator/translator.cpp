@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 namespace ringshift::translator {
 
@@ -243,6 +244,25 @@ void Translator::take_state() {
   state.rflags = (state.rflags & kKept) | arithmetic |
                  (context_.interrupt_flag != 0 ? u64{eflags::IF} : 0) |
                  (context_.direction != 0 ? u64{eflags::DF} : 0);
+  translate_fpu_pointer();
+}
+
+/// FIP names the host instruction: the guest's takes its place, with CS in the upper half (FXSAVE's
+/// 64-bit form, read as the 32-bit one). Must happen before its block can go. SDM 1 §10.5.1.
+void Translator::translate_fpu_pointer() {
+  constexpr std::size_t kPointer = 8;
+  State& state = processor_.state;
+  u8* const at = state.extended.legacy.data() + kPointer;
+  u64 pointer = 0;
+  std::memcpy(&pointer, at, sizeof pointer);
+  if (!area_.contains(pointer)) [[likely]]
+    return;
+  const auto* host = reinterpret_cast<const u8*>(pointer);
+  const Block* block = store_.at_host(host);
+  if (block == nullptr) return;
+  const u64 eip = (block->eip + block->point_at(host).guest_offset) & 0xFFFFFFFF;
+  pointer = eip | u64{state.segment(cpu::SegmentName::CS).selector} << 32;
+  std::memcpy(at, &pointer, sizeof pointer);
 }
 
 void Translator::give_state() {

@@ -69,6 +69,7 @@ class Translator final : public cpu::Engine,
   void follow_indirect(u32 eip);
   bool interpret_one();
   void take_state();
+  void translate_fpu_pointer();
   void give_state();
   void activate_lane();
   void set_gs_base();

@@ -124,7 +124,7 @@ void BlockEmitter::flush_pending() {
   if (pending_ == 0) return;
   a_.lea(x86::r15d, x86::ptr(x86::r15d, pending_));
   pending_ = 0;
-  mark(false);  // the rest of the instruction may fault
+  mark(false, block_->points.back().recovery);  // the rest of the instruction may fault
 }
 
 void BlockEmitter::add_pending(i32 delta) {
