@@ -25,9 +25,9 @@ std::optional<HostMemory> BlockEmitter::memory_operand(unsigned size) {
 }
 
 /// A segment override costs an Intel processor two cycles a load. Where an address can't leave the
-/// window by more than the 2 GiB of nothing around it, the window's base is an index instead, and
-/// what wraps at 4 GiB faults there; a site that does so often goes back to the override, which
-/// wraps as the guest does. High byte registers can't stand beside the index.
+/// window by more than the nothing around it (mmu::WindowArena), the window's base is an index
+/// instead, and what wraps at 4 GiB faults there; a site that does so often goes back to the
+/// override, which wraps as the guest does. High byte registers can't stand beside the index.
 HostMemory BlockEmitter::near_window(const HostMemory& memory) const {
   constexpr i32 kFar = 0x2000'0000;
   const Instruction& instruction = current_->instruction;
@@ -35,17 +35,17 @@ HostMemory BlockEmitter::near_window(const HostMemory& memory) const {
   for (unsigned i = 0; i < instruction.operand_count; ++i) {
     high_byte = high_byte || instruction.operands[i].kind == cpu::OperandKind::HighByte;
   }
-  if (!options_.on(Optimisation::WindowIndex) || memory.index != kNoRegister || high_byte ||
-      current_->wraps) {
-    return memory;
-  }
+  if (!options_.on(Optimisation::WindowIndex) || high_byte || current_->wraps) return memory;
   HostMemory near = memory;
   near.window = false;
   if (memory.base == kNoRegister) {
-    if (memory.displacement < 0) return memory;
+    // Without an index, half of all displacements are addresses that a sign would spoil.
+    const i32 lowest = memory.index == kNoRegister ? 0 : -kFar;
+    if (memory.displacement < lowest) return memory;
     near.base = cpu::R13;
     return near;
   }
+  if (memory.index != kNoRegister) return memory;
   if (memory.displacement >= kFar || memory.displacement < -kFar) return memory;
   near.index = cpu::R13;
   return near;
