@@ -108,11 +108,11 @@ void BlockEmitter::emit_counted(u8 opcode) {
   constexpr u8 kLoopne = 0xE0, kLoope = 0xE1, kLoop = 0xE2;
   const bool loop = opcode <= kLoop;
   if (instruction.address_size == 4) {
-    if (loop) a_.lea(x86::ecx, x86::ptr(x86::ecx, -1));
+    if (loop) a_.lea(x86::ecx, x86::ptr(x86::rcx, -1));
     a_.jecxz(x86::ecx, zero);
   } else {
     if (loop) {
-      a_.lea(x86::r8d, x86::ptr(x86::ecx, -1));
+      a_.lea(x86::r8d, x86::ptr(x86::rcx, -1));
       a_.mov(x86::cx, x86::r8w);
     }
     const Label none = a_.newLabel(), some = a_.newLabel();
@@ -166,7 +166,7 @@ void BlockEmitter::emit_indirect(bool call) {
       return;
     }
   } else if (operand.reg == cpu::Rsp) {
-    a_.lea(target.r32(), x86::ptr(x86::r15d, pending_));
+    a_.lea(target.r32(), x86::ptr(x86::r15, pending_));
     if (size == 2) a_.movzx(target.r32(), target.r16());
   } else if (size == 2) {
     a_.movzx(target.r32(), guest(operand.reg).r16());
@@ -238,7 +238,7 @@ void BlockEmitter::table_jump(bool call) {
 void BlockEmitter::landing(u32 eip) {
   const Label right = a_.newLabel();
   a_.mov(x86::r9, x86::rcx);
-  a_.lea(x86::ecx, x86::ptr(x86::r8d, static_cast<i32>(0U - eip)));
+  a_.lea(x86::ecx, x86::ptr(x86::r8, static_cast<i32>(0U - eip)));
   a_.jecxz(x86::ecx, right);
   a_.mov(x86::rcx, x86::r9);
   a_.jmp(reinterpret_cast<u64>(stubs_.look_up));
