@@ -28,6 +28,22 @@ bool names_stack_pointer(const Instruction& instruction) {
   return false;
 }
 
+/// ESP may have been written, all 32 bits of it: as the destination, or exchanged.
+bool may_write_stack_pointer(const Instruction& instruction) {
+  constexpr u8 kXchg = 0x87, kXadd = 0xC1, kMulx = 0xF6;
+  const u8 opcode = instruction.opcode;
+  const bool exchanges =
+      opcode == kXchg || opcode == kXadd || opcode == kMulx || (opcode >= 0x90 && opcode <= 0x97);
+  for (unsigned i = 0; i < instruction.operand_count; ++i) {
+    const Operand& operand = instruction.operands[i];
+    if (operand.kind == OperandKind::Gpr && operand.reg == cpu::Rsp && operand.size != 2 &&
+        (i == 0 || exchanges)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 constexpr u8 kLea = 0x8D;
 
 bool is_lea(const Instruction& instruction) {
@@ -93,6 +109,10 @@ bool BlockEmitter::copy_with(const HostMemory* memory) {
   switch (reencode(current_->instruction, memory, host)) {
     case ReencodeStatus::Ok:
       a_.embed(host.bytes.data(), host.length);
+      if (may_write_stack_pointer(current_->instruction)) {
+        a_.mov(x86::r15d, x86::r15d);  // it may have been read only
+        rebase_stack_pointer();
+      }
       return true;
     case ReencodeStatus::NeedsHighByteHelp:
       return memory != nullptr && copy_with_legacy_base(*memory);

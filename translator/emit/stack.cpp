@@ -43,11 +43,16 @@ void BlockEmitter::move_stack(i32 delta) {
   if (flat_stack()) {
     add_pending(delta);
   } else if (mode_.has(Mode::kStack32)) {
-    a_.lea(x86::r15d, x86::ptr(x86::r15, delta));
+    a_.lea(x86::r15, x86::ptr(x86::r15, delta));
   } else {
     a_.lea(x86::r8d, x86::ptr(x86::r15, delta));
     a_.mov(x86::r15w, x86::r8w);
   }
+}
+
+/// R15D is ESP, zero-extended: R15 becomes its host address.
+void BlockEmitter::rebase_stack_pointer() {
+  a_.lea(x86::r15, x86::ptr(x86::r15, kWindow));
 }
 
 void BlockEmitter::emit_stack() {
@@ -127,6 +132,7 @@ void BlockEmitter::emit_pop() {
     if (!stack_slot(0, size, slot)) return;
     if (operand.reg == cpu::Rsp) {
       a_.mov(x86::r15d, slot);
+      rebase_stack_pointer();
       pending_ = 0;
       return;
     }
@@ -167,6 +173,7 @@ void BlockEmitter::emit_leave_frame() {
   }
   a_.mov(x86::r11d, window_memory(near_window({.base = cpu::Rbp}), 4));
   a_.lea(x86::r15d, x86::ptr(x86::rbp, 4));
+  rebase_stack_pointer();
   a_.mov(x86::ebp, x86::r11d);
   pending_ = 0;
 }
