@@ -116,6 +116,7 @@ class BlockEmitter {
   bool stack_slot(i32 delta, unsigned size, Mem& slot);
   void move_stack(i32 delta);
   void rebase_stack_pointer();
+  bool emit_stack_pointer_arithmetic();
   void emit_push();
   void emit_pop();
   void emit_leave_frame();

@@ -46,6 +46,15 @@ bool may_write_stack_pointer(const Instruction& instruction) {
 
 constexpr u8 kLea = 0x8D;
 
+/// Whether it certainly writes its first operand: MOV, LEA and arithmetic but for CMP.
+bool writes_destination(const Instruction& instruction) {
+  if (instruction.bytes[0] == 0x0F) return false;
+  const u8 opcode = instruction.opcode;
+  const bool arithmetic = opcode < 0x38 && (opcode & 7) < 6;
+  const bool moves = opcode == 0x8B || opcode == 0x89 || opcode == kLea;
+  return arithmetic || moves || (opcode >= 0xB8 && opcode <= 0xBF);
+}
+
 bool is_lea(const Instruction& instruction) {
   return instruction.opcode == kLea && instruction.policy == cpu::TranslationPolicy::Copy &&
          instruction.operands[1].kind == OperandKind::Memory;
@@ -69,6 +78,7 @@ bool is_bit_string(const Instruction& instruction) {
 
 void BlockEmitter::emit_copy() {
   const Instruction& instruction = current_->instruction;
+  if (emit_stack_pointer_arithmetic()) return;
   if (names_stack_pointer(instruction)) flush_pending();
   const Operand* operand = memory_of(instruction);
   if (operand == nullptr) {
@@ -110,7 +120,7 @@ bool BlockEmitter::copy_with(const HostMemory* memory) {
     case ReencodeStatus::Ok:
       a_.embed(host.bytes.data(), host.length);
       if (may_write_stack_pointer(current_->instruction)) {
-        a_.mov(x86::r15d, x86::r15d);  // it may have been read only
+        if (!writes_destination(current_->instruction)) a_.mov(x86::r15d, x86::r15d);
         rebase_stack_pointer();
       }
       return true;
