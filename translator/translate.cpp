@@ -121,8 +121,9 @@ void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
       farthest = std::max(farthest, (next + instruction.immediate) & 0xFFFFFFFF);
     }
     if (lockstep_ && !Lockstep::on_trial(source.back())) break;
-    const bool ends = instruction.policy == cpu::TranslationPolicy::EmulateAndLeave ||
-                      (instruction.control_flow == ControlFlow::Near && instruction.opcode != 0xE8);
+    const bool ends =
+        (instruction.policy == cpu::TranslationPolicy::EmulateAndLeave && !may_stay(instruction)) ||
+        (instruction.control_flow == ControlFlow::Near && instruction.opcode != 0xE8);
     if (ends && farthest != next) break;
   }
   if (!block.crosses_page) block.bytes = static_cast<u16>(offset - first);

@@ -29,7 +29,8 @@ bool host_has_fsgsbase() {
 /// Instructions that may change modes, memory's layout or what waits, but seldom do.
 bool often_harmless(cpu::TranslationPolicy policy) {
   using Policy = cpu::TranslationPolicy;
-  return policy == Policy::Port || policy == Policy::FlagStack || policy == Policy::Flag;
+  return policy == Policy::Port || policy == Policy::FlagStack || policy == Policy::Flag ||
+         policy == Policy::EmulateAndLeave;
 }
 
 }  // namespace
@@ -140,10 +141,7 @@ void Translator::refresh() {
   }
   if (segments_stale_) {
     segments_stale_ = false;
-    for (unsigned i = 0; i < context_.segments.size(); ++i) {
-      const cpu::SegmentRegister& segment = state.segments[i];
-      context_.segments[i] = {segment.base, segment.limit};
-    }
+    view_segments();
   }
   if (lane_ == nullptr || calls_stale_ || lane_->deaths_seen != store_.deaths()) activate_lane();
 }
@@ -343,6 +341,13 @@ bool Translator::mode_holds() const {
   return Mode::of(state) == mode_ && state.flag(eflags::AC) == alignment_check_;
 }
 
+void Translator::view_segments() {
+  for (unsigned i = 0; i < context_.segments.size(); ++i) {
+    const cpu::SegmentRegister& segment = processor_.state.segments[i];
+    context_.segments[i] = {segment.base, segment.limit};
+  }
+}
+
 /// True: generated code goes on behind the instruction.
 bool Translator::execute_call_out(const CallOut& item) {
   State& state = processor_.state;
@@ -360,7 +365,10 @@ bool Translator::execute_call_out(const CallOut& item) {
       const bool stayed = state.rip == item.eip;
       state.rip = (state.rip + item.instruction.length) & 0xFFFFFFFF;
       if (often_harmless(item.instruction.policy)) {
-        if (stayed && mode_holds()) break;
+        if (stayed && !item.leaves && mode_holds()) {
+          if (item.instruction.policy == cpu::TranslationPolicy::EmulateAndLeave) view_segments();
+          break;
+        }
       } else if (completion == Completion::Next) {
         break;
       }

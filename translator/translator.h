@@ -76,6 +76,7 @@ class Translator final : public cpu::Engine,
   static u64 call_out_entry(Context* context, u32 number);
   bool execute_call_out(const CallOut& item);
   bool mode_holds() const;
+  void view_segments();
 
   // translate.cpp
   struct CodePlace {

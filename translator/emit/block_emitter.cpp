@@ -166,7 +166,7 @@ void BlockEmitter::emit_instruction(std::size_t index) {
     return;
   }
   if (current_->call_out && instruction.control_flow == ControlFlow::Sequential) {
-    call_out(instruction.policy == TranslationPolicy::EmulateAndLeave);
+    call_out(instruction.policy == TranslationPolicy::EmulateAndLeave && !may_stay(instruction));
     return;
   }
   emit_by_policy(instruction);
@@ -220,13 +220,15 @@ void BlockEmitter::emit_by_policy(const Instruction& instruction) {
     case TranslationPolicy::String:
       emit_string();
       return;
-    case TranslationPolicy::Port:
     case TranslationPolicy::Emulate:
+      emit_emulated();
+      return;
+    case TranslationPolicy::Port:
       call_out(false);
       return;
     case TranslationPolicy::EmulateAndLeave:
-      call_out(true);
-      reachable_ = false;
+      call_out(!may_stay(instruction));
+      reachable_ = may_stay(instruction);
       return;
   }
 }

@@ -89,6 +89,7 @@ class BlockEmitter {
   enum class Reach : u8 { Direct, Computed, Impossible };
   /// Where the current instruction's memory operand is. Impossible: left to the interpreter.
   std::optional<HostMemory> memory_operand(unsigned size);
+  std::optional<HostMemory> encodable_operand(unsigned size);
   /// Turns the offset in R8D into a linear address there. False: the segment is odd.
   bool segment_address(cpu::SegmentName name, unsigned size);
   static Mem window_memory(const HostMemory& memory, unsigned size);
@@ -156,6 +157,10 @@ class BlockEmitter {
   void emit_pop_flags();
   void emit_inline();
   void emit_read_time_stamp();
+  void emit_emulated();
+  bool emit_store_selector();
+  void load_selector(unsigned segment);
+  void emit_push_selector(unsigned segment);
   void emit_translate_byte();
 
   struct PendingExit {

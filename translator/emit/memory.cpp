@@ -167,14 +167,20 @@ BlockEmitter::Mem BlockEmitter::at_r8(unsigned size, i32 displacement) const {
   return window_memory(near_window({.base = cpu::R8, .displacement = displacement}), size);
 }
 
+/// The current instruction's memory operand for instructions that asmjit encodes.
+std::optional<HostMemory> BlockEmitter::encodable_operand(unsigned size) {
+  const auto memory = memory_operand(size);
+  if (memory && memory->window && memory->base == kNoRegister && memory->index == kNoRegister) {
+    a_.mov(x86::r8d, static_cast<u32>(memory->displacement));
+    return near_window({.base = cpu::R8});
+  }
+  return memory;
+}
+
 /// Loads the current instruction's memory operand. False: left to the interpreter.
 bool BlockEmitter::load_memory(const Gp& into, unsigned size) {
-  auto memory = memory_operand(size);
+  const auto memory = encodable_operand(size);
   if (!memory) return false;
-  if (memory->window && memory->base == kNoRegister && memory->index == kNoRegister) {
-    a_.mov(x86::r8d, static_cast<u32>(memory->displacement));
-    memory = near_window({.base = cpu::R8});
-  }
   if (size == 2) {
     a_.movzx(into.r32(), window_memory(*memory, 2));
   } else {
