@@ -45,6 +45,7 @@ struct Context {
   const u8* entry = nullptr;
   u64 (*call_out)(Context*, u32) = nullptr;
   void* owner = nullptr;  ///< the Translator
+  cpu::State* state = nullptr;
   cpu::ExtendedState* extended = nullptr;
   u64 tsc_offset = 0;  ///< guest TSC minus host TSC
   u32 monitor_mxcsr = 0x1F80;

@@ -22,13 +22,15 @@ enum class Optimisation : u8 {
   InlineSystem,      ///< CLI, STI, PUSHF, RDTSC and the like without a call-out
   InlineTimeStamp,   ///< RDTSC reads the host's counter
   FlagLiveness,      ///< flags that nothing will look at needn't survive
+  WindowIndex,       ///< the window's base is an index register where it can be
+  FpuHoisting,       ///< loops ask once whether the FPU's state is loaded
   FsGsBase,          ///< windows are switched by WRGSBASE, not by a system call
 };
 
-inline constexpr std::array<std::string_view, 12> kOptimisationNames = {
-    "chaining",          "branch-table",      "paired-returns", "stack-delta",
-    "internal-branches", "loop-alignment",    "call-out-sites", "inline-strings",
-    "inline-system",     "inline-time-stamp", "flag-liveness",  "fsgsbase"};
+inline constexpr std::array<std::string_view, 14> kOptimisationNames = {
+    "chaining",       "branch-table",   "paired-returns", "stack-delta",   "internal-branches",
+    "loop-alignment", "call-out-sites", "inline-strings", "inline-system", "inline-time-stamp",
+    "flag-liveness",  "window-index",   "fpu-hoisting",   "fsgsbase"};
 
 class Options {
  public:

@@ -50,7 +50,9 @@ Verdict Translator::on_fault(HostFault& fault) {
   if (page_fault) {
     const u64 offset = fault.address - window_.base;
     if (offset >= kWindowBytes + kGuardBytes && 0 - offset > kGuardBytes) return Verdict::Bug;
-    if (offset < kWindowBytes) {
+    if (offset >= kWindowBytes) {
+      note_site(wrapping_sites_, *block, point);
+    } else {
       const auto type = fault.write ? cpu::AccessType::Write : cpu::AccessType::Read;
       switch (shadow_->resolve({offset}, type)) {
         case mmu::FaultClass::Mapped:
@@ -75,7 +77,12 @@ void Translator::note_faulting_site(const Block& block, const FaultPoint& point)
   // A repeated string instruction may go anywhere in memory, and its fault is soon made up for.
   const bool repeating = (point.recovery & kRepeating) != 0;
   if (repeating || !options_.on(Optimisation::CallOutSites)) return;
-  sites_.insert(block.address.value + point.guest_offset);
+  note_site(sites_, block, point);
+}
+
+void Translator::note_site(std::unordered_set<u64>& sites, const Block& block,
+                           const FaultPoint& point) {
+  sites.insert(block.address.value + point.guest_offset);
   doomed_.push_back(const_cast<Block*>(&block));
 }
 

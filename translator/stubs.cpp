@@ -94,7 +94,8 @@ class StubEmitter {
   }
 
   void save_registers() {
-    for (unsigned reg = 0; reg < 8; ++reg) a_.mov(state_gpr(reg), guest(reg));
+    a_.mov(x86::r9, CONTEXT_FIELD(state));
+    for (unsigned reg = 0; reg < 8; ++reg) a_.mov(state_gpr(x86::r9, reg), guest(reg));
     a_.lahf();
     a_.seto(x86::al);
     a_.mov(CONTEXT_FIELD(saved_flags), x86::ax);
@@ -140,7 +141,8 @@ class StubEmitter {
 
   /// Flags and general registers from the state. Uses RAX before it is loaded.
   void restore_registers() {
-    a_.mov(x86::eax, state_rflags());
+    a_.mov(x86::r9, CONTEXT_FIELD(state));
+    a_.mov(x86::eax, state_rflags(x86::r9));
     a_.mov(x86::ecx, x86::eax);
     a_.shl(x86::eax, 8);
     a_.shr(x86::ecx, 11);
@@ -148,7 +150,7 @@ class StubEmitter {
     a_.or_(x86::eax, x86::ecx);
     a_.add(x86::al, 0x7F);  // overflows if AL was 1
     a_.sahf();
-    for (unsigned reg = 0; reg < 8; ++reg) a_.mov(guest(reg), state_gpr(reg));
+    for (unsigned reg = 0; reg < 8; ++reg) a_.mov(guest(reg), state_gpr(x86::r9, reg));
   }
 
   void emit_call_out() {
@@ -201,7 +203,7 @@ class StubEmitter {
     }
     a_.sub(x86::rsp, 8);
     a_.mov(kContext, x86::rdi);
-    a_.mov(kState, x86::rsi);
+    a_.mov(kWindow, CONTEXT_FIELD(window));
     a_.mov(kCodeBase, reinterpret_cast<u64>(area_.executable()));
     a_.mov(CONTEXT_FIELD(monitor_stack), x86::rsp);
     // From here on a signal handler steps to the first instruction of a block, so that a request

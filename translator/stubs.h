@@ -12,7 +12,7 @@ namespace ringshift::translator {
 
 struct Stubs {
   /// Runs guest code from context.entry until it leaves; the cause is in context.exit_reason.
-  using Enter = void (*)(Context*, cpu::State*);
+  using Enter = void (*)(Context*);
   Enter enter = nullptr;
   /// An entry for `enter` that goes on to the one in context.step_entry with the trap flag set: a
   /// SIGTRAP before each host instruction.

@@ -30,7 +30,7 @@ std::optional<Translator::CodePlace> Translator::locate(u64 linear) {
 }
 
 /// The block at CS:`rip`, or null where only the interpreter can go on.
-Block* Translator::next_block(u64 rip) {
+Block* Translator::next_block(u64 rip, EntryKind kind) {
   if (flush_due_) make_room();
   const cpu::SegmentRegister& cs = processor_.state.segment(cpu::SegmentName::CS);
   if (rip > cs.limit) return nullptr;
@@ -47,12 +47,12 @@ Block* Translator::next_block(u64 rip) {
       refresh();
     }
   }
-  if (block == nullptr) block = translate(rip, *place, mode);
+  if (block == nullptr) block = translate(rip, *place, mode, kind);
   if (block == nullptr || rip + block->bytes - 1 > cs.limit) return nullptr;
   return block;
 }
 
-Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode) {
+Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode, EntryKind kind) {
   if (area_.capacity() - area_.used() < kRoomForBlock) {
     make_room();
     refresh();
@@ -65,7 +65,7 @@ Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode) {
     return nullptr;
   }
   BlockEmitter emitter(stubs_, options_, store_, area_.next());
-  emitter.emit(block, source_);
+  emitter.emit(block, source_, kind);
   if (area_.append(emitter.code()) == nullptr) {
     block.dead = true;
     return nullptr;
@@ -109,6 +109,7 @@ void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
       break;
     }
     item.call_out = sites_.contains(place.address.page().value + offset);
+    item.wraps = wrapping_sites_.contains(place.address.page().value + offset);
     // A block is compared as a whole or not at all.
     if (lockstep_ && !source.empty() && !Lockstep::on_trial(item)) break;
     offset += item.instruction.length;
@@ -151,6 +152,7 @@ void Translator::decode_crossing(u64 rip, const CodePlace& place, Mode mode,
     return;
   }
   item.call_out = sites_.contains(place.address.value);
+  item.wraps = wrapping_sites_.contains(place.address.value);
   block.crosses_page = true;
   block.second_page = second->address.page();
   block.bytes = item.instruction.length;

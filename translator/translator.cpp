@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 namespace ringshift::translator {
 
@@ -58,6 +59,7 @@ Translator::Translator(cpu::Processor& processor, const Surroundings& surroundin
       use_wrgsbase_(options.on(Optimisation::FsGsBase) && host_has_fsgsbase()) {
   context_.owner = this;
   context_.call_out = &Translator::call_out_entry;
+  context_.state = &processor_.state;
   context_.extended = &processor_.state.extended;
   if (!processor.platform().host_time_stamp_offset()) {
     options_.disable(Optimisation::InlineTimeStamp);
@@ -215,7 +217,7 @@ void Translator::enter(const Block& block) {
     context_.step_entry = reinterpret_cast<u64>(block.entry);
     context_.entry = stubs_.step_in;
   }
-  stubs_.enter(&context_, &processor_.state);
+  stubs_.enter(&context_);
   stepping_ = false;
   lane_->call_stack = context_.call_stack;
   const auto reason = static_cast<Leave>(context_.exit_reason);
@@ -255,6 +257,25 @@ void Translator::take_state() {
   state.rflags = (state.rflags & kKept) | arithmetic |
                  (context_.interrupt_flag != 0 ? u64{eflags::IF} : 0) |
                  (context_.direction != 0 ? u64{eflags::DF} : 0);
+  translate_fpu_pointer();
+}
+
+/// FIP names the host instruction: the guest's takes its place, with CS in the upper half (FXSAVE's
+/// 64-bit form, read as the 32-bit one). Must happen before its block can go. SDM 1 §10.5.1.
+void Translator::translate_fpu_pointer() {
+  constexpr std::size_t kPointer = 8;
+  State& state = processor_.state;
+  u8* const at = state.extended.legacy.data() + kPointer;
+  u64 pointer = 0;
+  std::memcpy(&pointer, at, sizeof pointer);
+  if (!area_.contains(pointer)) [[likely]]
+    return;
+  const auto* host = reinterpret_cast<const u8*>(pointer);
+  const Block* block = store_.at_host(host);
+  if (block == nullptr) return;
+  const u64 eip = (block->eip + block->point_at(host).guest_offset) & 0xFFFFFFFF;
+  pointer = eip | u64{state.segment(cpu::SegmentName::CS).selector} << 32;
+  std::memcpy(at, &pointer, sizeof pointer);
 }
 
 void Translator::give_state() {
@@ -281,10 +302,11 @@ void Translator::follow_link(u32 exit) {
       mode_.code_limit() == CodeLimit::Strict || processor_.attention()) {
     return;
   }
+  const bool backward = target <= site.from->eip + site.from->bytes;
   const u64 flushes = cache_flushes_;
   bury_doomed();
   refresh();
-  Block* block = next_block(target);
+  Block* block = next_block(target, backward ? EntryKind::LoopHead : EntryKind::Ordinary);
   if (block == nullptr || flushes != cache_flushes_) return;
   ExitSite& again = store_.exit(exit);
   if (again.from->dead) return;

@@ -67,11 +67,12 @@ class Translator final : public cpu::Engine,
   void refresh();
   void enter(const Block& block);
   void check_lockstep(bool faulted);
-  Block* next_block(u64 rip);
+  Block* next_block(u64 rip, EntryKind kind = EntryKind::Ordinary);
   void follow_link(u32 exit);
   void follow_indirect(u32 eip);
   bool interpret_one();
   void take_state();
+  void translate_fpu_pointer();
   void give_state();
   void activate_lane();
   void set_gs_base();
@@ -86,7 +87,7 @@ class Translator final : public cpu::Engine,
   };
   /// Where the code at `linear` lies, if it can be fetched without a fault.
   std::optional<CodePlace> locate(u64 linear);
-  Block* translate(u64 rip, const CodePlace& place, Mode mode);
+  Block* translate(u64 rip, const CodePlace& place, Mode mode, EntryKind kind);
   void decode_block(u64 rip, const CodePlace& place, Mode mode,
                     std::vector<SourceInstruction>& source, Block& block);
   void decode_crossing(u64 rip, const CodePlace& place, Mode mode,
@@ -111,6 +112,7 @@ class Translator final : public cpu::Engine,
   void check_recovery(const HostFault& fault) const;
   void recover(HostFault& fault, const Block& block, const FaultPoint& point, Leave reason);
   void note_faulting_site(const Block& block, const FaultPoint& point);
+  void note_site(std::unordered_set<u64>& sites, const Block& block, const FaultPoint& point);
 
   static constexpr std::size_t kCodeCapacity = std::size_t{64} << 20;
   static constexpr std::size_t kRoomForBlock = std::size_t{256} << 10;
@@ -155,8 +157,9 @@ class Translator final : public cpu::Engine,
 
   /// Instructions whose accesses keep faulting, by physical address.
   std::unordered_set<u64> sites_;
-  std::vector<Block*> doomed_;   ///< to be killed between blocks
-  std::vector<u32> page_links_;  ///< exits linked to a block on another page
+  std::unordered_set<u64> wrapping_sites_;  ///< whose addresses wrap at 4 GiB
+  std::vector<Block*> doomed_;              ///< to be killed between blocks
+  std::vector<u32> page_links_;             ///< exits linked to a block on another page
   std::vector<SourceInstruction> source_;
   bool flush_due_ = false;
 

@@ -38,7 +38,7 @@ CodeArea::~CodeArea() {
 }
 
 const u8* CodeArea::append(std::span<const u8> code) {
-  constexpr std::size_t kAlignment = 16;
+  constexpr std::size_t kAlignment = 64;  // a line of the instruction cache
   if (code.size() > capacity_ - used_) return nullptr;
   const u8* address = executable_ + used_;
   std::memcpy(writable_ + used_, code.data(), code.size());

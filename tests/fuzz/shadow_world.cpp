@@ -42,6 +42,11 @@ struct DeviceMemory final : IoHandler {
 };
 DeviceMemory device;
 
+/// The tables through which the guest edits its tables stay as they are.
+bool in_self_map(u64 physical) {
+  return physical >> 12 >= kSelfMapLegacy && physical >> 12 <= kSelfMapPae;
+}
+
 }  // namespace
 
 /// Reads what `source` says and keeps writes to itself.
@@ -172,9 +177,12 @@ bool ShadowWorld::complain(std::string what) {
 // --- Choice ---
 
 u64 ShadowWorld::any_linear() {
+  if (random_.chance(40)) return recent_[random_.below(kRecent)];
   const u64 directory = random_.pick(kDirectories);
   const u64 page = random_.chance(90) ? random_.below(40) : 0x3F8 + random_.below(8);
-  return directory << 22 | page << 12 | (u64{random_.below(1024)} << 2);
+  const u64 linear = directory << 22 | page << 12 | (u64{random_.below(1024)} << 2);
+  recent_[random_.below(kRecent)] = linear;
+  return linear;
 }
 
 u64 ShadowWorld::any_frame(u64 linear_page) {
@@ -190,23 +198,23 @@ u64 ShadowWorld::any_frame(u64 linear_page) {
 
 u64 ShadowWorld::any_leaf(u64 linear_page, unsigned size) {
   u64 entry = any_frame(linear_page) << 12;
-  if (random_.chance(92)) entry |= kPresent;
-  if (random_.chance(75)) entry |= kWritable;
-  if (random_.chance(70)) entry |= kUser;
+  if (random_.chance(97)) entry |= kPresent;
+  if (random_.chance(85)) entry |= kWritable;
+  if (random_.chance(88)) entry |= kUser;
   if (random_.chance(70)) entry |= kAccessed;
   if (random_.chance(60)) entry |= kDirty;
   if (random_.chance(10)) entry |= u64{random_.below(64)} << 6 & 0xF80;
-  if (size == 8 && random_.chance(10)) entry |= u64{1} << 63;
-  if (size == 8 && random_.chance(3)) entry |= u64{1} << (36 + random_.below(27));
+  if (size == 8 && random_.chance(context_.no_execute ? 10 : 1)) entry |= u64{1} << 63;
+  if (size == 8 && random_.chance(1)) entry |= u64{1} << (36 + random_.below(27));
   return entry;
 }
 
 u64 ShadowWorld::any_directory_entry(u64 linear, unsigned size) {
   u64 entry = kPresent | kWritable | kUser | (random_.next() & kAccessed);
-  if (random_.chance(8)) entry &= ~kPresent;
-  if (random_.chance(8)) entry &= ~kWritable;
-  if (random_.chance(8)) entry &= ~kUser;
-  if (size == 8 && random_.chance(5)) entry |= u64{1} << 63;
+  if (random_.chance(3)) entry &= ~kPresent;
+  if (random_.chance(5)) entry &= ~kWritable;
+  if (random_.chance(5)) entry &= ~kUser;
+  if (size == 8 && random_.chance(context_.no_execute ? 5 : 1)) entry |= u64{1} << 63;
   const u32 dice = random_.below(100);
   if (dice < 12) {
     const u64 unit = size == 8 ? 2 << 20 : 4 << 20;
@@ -219,15 +227,20 @@ u64 ShadowWorld::any_directory_entry(u64 linear, unsigned size) {
   if (linear >= kSelfMap && linear < kSelfMap + (2 << 20)) {
     return entry | (size == 8 ? kSelfMapPae : kSelfMapLegacy) << 12;
   }
-  return entry | (kLeafTable + (linear >> 21) % kLeafTables) << 12;
+  // Half of them for each size of entry; a table that serves both sizes is garbage to one.
+  const bool upper = (size == 8) != random_.chance(2);
+  return entry | (kLeafTable + (upper ? kLeafTables / 2 : 0) + (linear >> 21) % (kLeafTables / 2))
+                     << 12;
 }
 
 u64 ShadowWorld::mutated(u64 entry, unsigned size) {
-  switch (random_.below(10)) {
+  switch (random_.below(16)) {
     case 0:
       return entry ^ kPresent;
     case 1:
     case 2:
+    case 10:
+    case 11:
       return entry ^ kWritable;
     case 3:
       return entry ^ kUser;
@@ -455,10 +468,9 @@ bool ShadowWorld::settle_bits(const Walk& walk) {
   return true;
 }
 
-bool ShadowWorld::judge_loose(const Walk& walk, u64 linear, AccessType type, u32 value,
-                              const WindowTouch::Outcome& outcome) {
+bool ShadowWorld::judge_loose(const Walk& walk, const std::vector<u64>& places, u64 linear,
+                              AccessType type, u32 value, const WindowTouch::Outcome& outcome) {
   ++loose_checks_;
-  const auto places = candidates(linear, type);
   settle_bits(walk);
   char text[120];
   if (outcome.verdict != FaultClass::Mapped) {
@@ -531,17 +543,37 @@ bool ShadowWorld::touch(u64 linear, AccessType type) {
   const Walk walk = this->walk(linear, type);
   const bool exact = in_sync(walk, linear);
   const u32 value = stamp_;
+  const auto places = exact ? std::vector<u64>() : candidates(linear, type);
   const auto outcome = type == AccessType::Write ? touch_->write(window_, linear, value)
                                                  : touch_->read(window_, linear);
   if (outcome.faults > 4) return complain("an access faults over and over");
-  if (!exact) return judge_loose(walk, linear, type, value, outcome);
+  if (!exact) return judge_loose(walk, places, linear, type, value, outcome);
   return judge_exact(walk, linear, type, value, outcome);
 }
 
 bool ShadowWorld::access() {
   const bool write = random_.chance(40);
+  const AccessType type = write ? AccessType::Write : AccessType::Read;
+  const u64 linear = any_linear();
   stamp_ = static_cast<u32>(time_) << 1;  // never a present entry
-  return touch(any_linear(), write ? AccessType::Write : AccessType::Read);
+  if (!touch(linear, type)) return false;
+  if (!context_.paging || walk(linear, type).translation.has_value() || random_.chance(30)) {
+    return true;
+  }
+  // A page fault handler that means well.
+  for (const bool directory : {true, false}) {
+    const auto at = entry_for(linear, directory);
+    if (!at.has_value() || in_self_map(*at)) continue;
+    const unsigned size = context_.pae ? 8 : 4;
+    const u64 good = kPresent | kWritable | kUser;
+    if ((entry(mirror_, *at, size) & (good | u64{1} << 63)) == good) continue;
+    const u64 value = directory ? any_directory_entry(linear, size) : any_leaf(linear >> 12, size);
+    if (!guest_writes(*at, (value | good) & ~(u64{1} << 63), size, By::Processor)) return false;
+  }
+  shadow_->invalidate_page({linear});
+  invalidated_[linear >> 12] = time_;
+  stamp_ = static_cast<u32>(++time_) << 1;
+  return touch(linear, type);
 }
 
 bool ShadowWorld::edit() {
@@ -564,9 +596,12 @@ bool ShadowWorld::edit() {
   }
   if (size == 4) value &= 0xFFFFFFFF;
   // Stay within the tables, mostly: an entry that is RAM's own bytes is garbage soon enough.
-  if (*at >> 12 >= kSelfMapLegacy && *at >> 12 < kSelfMapLegacy + 2) return true;
+  if (in_self_map(*at)) return true;
   constexpr By kBy[] = {By::Processor, By::Processor, By::Dma, By::Window, By::Window};
-  return guest_writes(*at, value, size, random_.pick(kBy));
+  if (!guest_writes(*at, value, size, random_.pick(kBy))) return false;
+  if (random_.chance(60)) return true;
+  stamp_ = static_cast<u32>(++time_) << 1;
+  return touch(linear, random_.chance(40) ? AccessType::Write : AccessType::Read);
 }
 
 bool ShadowWorld::invalidate() {
@@ -653,6 +688,12 @@ bool ShadowWorld::change_watch() {
   } else if (watched_.size() < 12) {
     watched_[frame] = true;
     map_.watch({frame << 12}, *this);
+    // Whoever could write it a moment ago can't any more.
+    for (const u64 linear : recent_) {
+      if (!random_.chance(30)) continue;
+      stamp_ = static_cast<u32>(++time_) << 1;
+      if (!touch(linear, AccessType::Write)) return false;
+    }
   }
   return true;
 }

@@ -25,13 +25,14 @@ std::span<const u8> BlockEmitter::code() const {
   return {buffer.data(), buffer.size()};
 }
 
-void BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source) {
+void BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source, EntryKind kind) {
   block_ = &block;
   source_ = source;
   mode_ = block.mode;
   block.instructions = static_cast<u16>(source.size());
   find_targets();
-  emit_indirect_entry();
+  find_fpu_regions();
+  emit_indirect_entry(kind);
   const std::size_t entry = a_.offset();
   for (index_ = 0; index_ < source_.size(); ++index_) emit_instruction(index_);
   if (reachable_) {
@@ -55,7 +56,7 @@ void BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source)
 
 /// An indirect branch comes here with its target in R8D; whether it is this block is for the block
 /// to say. No flag may change.
-void BlockEmitter::emit_indirect_entry() {
+void BlockEmitter::emit_indirect_entry(EntryKind kind) {
   const Label ours = a_.newLabel();
   mark(false, kRcxInR9);
   block_->points.back().recovery = 0;
@@ -64,42 +65,13 @@ void BlockEmitter::emit_indirect_entry() {
   a_.jecxz(x86::ecx, ours);
   a_.mov(x86::rcx, x86::r9);
   a_.jmp(reinterpret_cast<u64>(stubs_.miss));
+  // The block itself is to begin at the boundary, behind the restoring of RCX.
+  constexpr std::size_t kRestoreBytes = 3, kOrdinary = 32, kLine = 64;
+  const std::size_t boundary =
+      kind == EntryKind::LoopHead && options_.on(Optimisation::LoopAlignment) ? kLine : kOrdinary;
+  while ((a_.offset() + kRestoreBytes) % boundary != 0) a_.int3();
   a_.bind(ours);
   a_.mov(x86::rcx, x86::r9);
-}
-
-/// Which instructions are reached by a branch of this block.
-void BlockEmitter::find_targets() {
-  is_target_.assign(source_.size(), false);
-  loop_head_.assign(source_.size(), false);
-  labels_.resize(source_.size());
-  for (std::size_t i = 0; i < source_.size(); ++i) {
-    const Instruction& instruction = source_[i].instruction;
-    if (!source_[i].decoded || source_[i].call_out ||
-        instruction.policy != TranslationPolicy::Branch ||
-        instruction.operands[0].kind != cpu::OperandKind::RelativeBranch) {
-      continue;
-    }
-    const u64 mask = instruction.operand_size == 2 ? 0xFFFF : 0xFFFFFFFF;
-    const u32 target =
-        static_cast<u32>((source_[i].eip + instruction.length + instruction.immediate) & mask);
-    if (const auto found = internal_target(target)) {
-      is_target_[*found] = true;
-      if (*found <= i) loop_head_[*found] = true;
-    }
-  }
-  for (std::size_t i = 0; i < source_.size(); ++i) {
-    if (is_target_[i]) labels_[i] = a_.newLabel();
-  }
-}
-
-std::optional<std::size_t> BlockEmitter::internal_target(u32 eip) const {
-  if (!options_.on(Optimisation::InternalBranches)) return std::nullopt;
-  const auto found =
-      std::lower_bound(source_.begin(), source_.end(), eip,
-                       [](const SourceInstruction& item, u32 value) { return item.eip < value; });
-  if (found == source_.end() || found->eip != eip) return std::nullopt;
-  return static_cast<std::size_t>(found - source_.begin());
 }
 
 /// From here on host code stands for the current instruction.
@@ -152,7 +124,7 @@ void BlockEmitter::flush_pending() {
   if (pending_ == 0) return;
   a_.lea(x86::r15d, x86::ptr(x86::r15d, pending_));
   pending_ = 0;
-  mark(false);  // the rest of the instruction may fault
+  mark(false, block_->points.back().recovery);  // the rest of the instruction may fault
 }
 
 void BlockEmitter::add_pending(i32 delta) {
@@ -164,13 +136,19 @@ void BlockEmitter::add_pending(i32 delta) {
 }
 
 void BlockEmitter::emit_instruction(std::size_t index) {
+  const bool enters_region = fpu_region_[index] && (index == 0 || !fpu_region_[index - 1]);
+  if (enters_region && reachable_) {
+    current_ = &source_[index];
+    mark(true);
+    ensure_fpu();
+  }
   if (is_target_[index]) {
     flush_pending();
     if (loop_head_[index] && options_.on(Optimisation::LoopAlignment)) {
       a_.align(asmjit::AlignMode::kCode, 64);
     }
     a_.bind(labels_[index]);
-    fpu_known_ = false;
+    fpu_known_ = fpu_region_[index];
   }
   count_run(index);
   current_ = &source_[index];

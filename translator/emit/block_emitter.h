@@ -36,7 +36,11 @@ struct SourceInstruction {
   u32 eip = 0;
   bool decoded = true;    ///< else the interpreter is to fetch it and raise what it raises
   bool call_out = false;  ///< known to fault: not worth doing natively
+  bool wraps = false;     ///< known to wrap at 4 GiB
 };
+
+/// How a block has come to be wanted. Loops deserve a place of their own in the host's caches.
+enum class EntryKind : u8 { Ordinary, LoopHead };
 
 class BlockEmitter {
  public:
@@ -46,7 +50,7 @@ class BlockEmitter {
 
   /// Emits `source` for `block`, whose address, EIP and mode are set; fills in its points, exits
   /// and entry. The code is to be placed at `at`.
-  void emit(Block& block, std::span<const SourceInstruction> source);
+  void emit(Block& block, std::span<const SourceInstruction> source, EntryKind kind);
   std::span<const u8> code() const;
 
  private:
@@ -58,8 +62,7 @@ class BlockEmitter {
   using Tail = std::function<void()>;
 
   // block_emitter.cpp
-  void emit_indirect_entry();
-  void find_targets();
+  void emit_indirect_entry(EntryKind kind);
   void emit_instruction(std::size_t index);
   void emit_by_policy(const cpu::Instruction& instruction);
   void mark(bool boundary, u8 recovery = 0);
@@ -73,6 +76,14 @@ class BlockEmitter {
   void finish_sites();
   u32 next_eip() const { return current_->eip + current_->instruction.length; }
 
+  // block_analysis.cpp
+  void find_targets();
+  std::optional<u32> branch_target(std::size_t index) const;
+  std::optional<std::size_t> internal_target(u32 eip) const;
+  bool keeps_fpu(std::size_t index) const;
+  void close_region(std::size_t& begin, std::size_t& end) const;
+  void find_fpu_regions();
+
   // memory.cpp
   enum class Reach : u8 { Direct, Computed, Impossible };
   /// Where the current instruction's memory operand is. Impossible: left to the interpreter.
@@ -80,7 +91,8 @@ class BlockEmitter {
   /// Turns the offset in R8D into a linear address there. False: the segment is odd.
   bool segment_address(cpu::SegmentName name, unsigned size);
   static Mem window_memory(const HostMemory& memory, unsigned size);
-  static Mem at_r8(unsigned size, i32 displacement = 0);
+  Mem at_r8(unsigned size, i32 displacement = 0) const;
+  HostMemory near_window(const HostMemory& memory) const;
   void load_effective_offset();
   void save_flags();
   void restore_flags();
@@ -90,6 +102,7 @@ class BlockEmitter {
   // copy.cpp
   void emit_copy();
   void emit_fpu();
+  bool fpu_allowed(cpu::TranslationPolicy policy) const;
   void ensure_fpu();
   bool copy_with(const HostMemory* memory);
   bool copy_with_legacy_base(const HostMemory& memory);
@@ -119,7 +132,6 @@ class BlockEmitter {
   void table_jump(bool call);
   void landing(u32 eip);
   bool target_in_segment(u32 target) const;
-  std::optional<std::size_t> internal_target(u32 eip) const;
   bool on_this_page(u32 eip) const;
   /// A label at which the exit to `eip` begins; `patched` is told where the jump to it ends.
   Label exit_label(u32 eip);
@@ -172,6 +184,9 @@ class BlockEmitter {
   std::vector<Label> labels_;  ///< by instruction; valid where is_target_
   std::vector<bool> is_target_;
   std::vector<bool> loop_head_;
+  /// In a stretch with a loop that uses the FPU and can't lose its state: loaded at its beginning.
+  std::vector<bool> fpu_region_;
+  /// In a stretch with a loop that uses the FPU and can't lose its state: loaded at its beginning.
   std::vector<Tail> tails_;
   std::vector<PendingExit> exits_;
 };

@@ -118,15 +118,26 @@ bool BlockEmitter::copy_with_legacy_base(const HostMemory& memory) {
   return true;
 }
 
+/// Whether the guest may use the FPU this way now; if not, the interpreter raises what is due.
+bool BlockEmitter::fpu_allowed(cpu::TranslationPolicy policy) const {
+  using Policy = cpu::TranslationPolicy;
+  switch (policy) {
+    case Policy::X87:
+    case Policy::Mmx:
+      return mode_.has(Mode::kX87);
+    case Policy::Simd:
+    case Policy::SimdMmx:
+      return mode_.has(Mode::kSse);
+    case Policy::Avx:
+      return mode_.has(Mode::kAvx);
+    default:
+      return false;
+  }
+}
+
 /// x87, MMX, SSE, AVX: as they are, once the guest's state is in the host's unit.
 void BlockEmitter::emit_fpu() {
-  const cpu::TranslationPolicy policy = current_->instruction.policy;
-  using Policy = cpu::TranslationPolicy;
-  bool allowed = false;
-  if (policy == Policy::X87 || policy == Policy::Mmx) allowed = mode_.has(Mode::kX87);
-  if (policy == Policy::Simd || policy == Policy::SimdMmx) allowed = mode_.has(Mode::kSse);
-  if (policy == Policy::Avx) allowed = mode_.has(Mode::kAvx);
-  if (!allowed) {
+  if (!fpu_allowed(current_->instruction.policy)) {
     call_out(false);
     return;
   }

@@ -15,13 +15,40 @@ std::optional<HostMemory> BlockEmitter::memory_operand(unsigned size) {
   if (mode_.segment(segment) == SegmentKind::Flat) {
     if (auto direct = direct_memory(instruction)) {
       if (direct->base == cpu::R15) direct->displacement += pending_;
-      return direct;
+      return near_window(*direct);
     }
   }
   if (mode_.segment(segment) == SegmentKind::Odd) return std::nullopt;
   load_effective_offset();
   if (!segment_address(segment, size)) return std::nullopt;
-  return HostMemory{.base = cpu::R8};
+  return near_window({.base = cpu::R8});
+}
+
+/// A segment override costs an Intel processor two cycles a load. Where an address can't leave the
+/// window by more than the 2 GiB of nothing around it, the window's base is an index instead, and
+/// what wraps at 4 GiB faults there; a site that does so often goes back to the override, which
+/// wraps as the guest does. High byte registers can't stand beside the index.
+HostMemory BlockEmitter::near_window(const HostMemory& memory) const {
+  constexpr i32 kFar = 0x2000'0000;
+  const Instruction& instruction = current_->instruction;
+  bool high_byte = false;
+  for (unsigned i = 0; i < instruction.operand_count; ++i) {
+    high_byte = high_byte || instruction.operands[i].kind == cpu::OperandKind::HighByte;
+  }
+  if (!options_.on(Optimisation::WindowIndex) || memory.index != kNoRegister || high_byte ||
+      current_->wraps) {
+    return memory;
+  }
+  HostMemory near = memory;
+  near.window = false;
+  if (memory.base == kNoRegister) {
+    if (memory.displacement < 0) return memory;
+    near.base = cpu::R13;
+    return near;
+  }
+  if (memory.displacement >= kFar || memory.displacement < -kFar) return memory;
+  near.index = cpu::R13;
+  return near;
 }
 
 /// R8D = the operand's offset, wrapped to the address size.
@@ -99,6 +126,13 @@ BlockEmitter::Mem BlockEmitter::window_memory(const HostMemory& memory, unsigned
   unsigned shift = 0;
   while ((1U << shift) < memory.scale) ++shift;
   Mem operand;
+  if (!memory.window) {
+    operand = memory.index == kNoRegister ? x86::ptr(x86::gpq(memory.base), memory.displacement)
+                                          : x86::ptr(x86::gpq(memory.base), x86::gpq(memory.index),
+                                                     shift, memory.displacement);
+    operand.setSize(size);
+    return operand;
+  }
   if (memory.base != kNoRegister && memory.index != kNoRegister) {
     operand = x86::ptr(x86::gpd(memory.base), x86::gpd(memory.index), shift, memory.displacement);
   } else if (memory.base != kNoRegister) {
@@ -111,17 +145,17 @@ BlockEmitter::Mem BlockEmitter::window_memory(const HostMemory& memory, unsigned
   return operand;
 }
 
-BlockEmitter::Mem BlockEmitter::at_r8(unsigned size, i32 displacement) {
-  return window_memory({.base = cpu::R8, .displacement = displacement}, size);
+BlockEmitter::Mem BlockEmitter::at_r8(unsigned size, i32 displacement) const {
+  return window_memory(near_window({.base = cpu::R8, .displacement = displacement}), size);
 }
 
 /// Loads the current instruction's memory operand. False: left to the interpreter.
 bool BlockEmitter::load_memory(const Gp& into, unsigned size) {
   auto memory = memory_operand(size);
   if (!memory) return false;
-  if (memory->base == kNoRegister && memory->index == kNoRegister) {
+  if (memory->window && memory->base == kNoRegister && memory->index == kNoRegister) {
     a_.mov(x86::r8d, static_cast<u32>(memory->displacement));
-    memory = HostMemory{.base = cpu::R8};
+    memory = near_window({.base = cpu::R8});
   }
   if (size == 2) {
     a_.movzx(into.r32(), window_memory(*memory, 2));

@@ -27,7 +27,7 @@ bool BlockEmitter::flat_stack() const {
 /// The stack at ESP + delta. Clobbers R8 to R10 unless the stack is flat. False: the interpreter's.
 bool BlockEmitter::stack_slot(i32 delta, unsigned size, Mem& slot) {
   if (flat_stack()) {
-    slot = window_memory({.base = cpu::R15, .displacement = pending_ + delta}, size);
+    slot = window_memory(near_window({.base = cpu::R15, .displacement = pending_ + delta}), size);
     return true;
   }
   if (mode_.segment(SegmentName::SS) == SegmentKind::Odd) return false;
@@ -153,7 +153,7 @@ void BlockEmitter::emit_pop() {
   }
   if (memory->base == kNoRegister && memory->index == kNoRegister) {
     a_.mov(x86::r8d, static_cast<u32>(memory->displacement));
-    memory = HostMemory{.base = cpu::R8};
+    memory = near_window({.base = cpu::R8});
   }
   a_.mov(window_memory(*memory, size), sized(x86::r11, size));
   move_stack(static_cast<i32>(size));
@@ -165,7 +165,7 @@ void BlockEmitter::emit_leave_frame() {
     call_out(false);
     return;
   }
-  a_.mov(x86::r11d, window_memory({.base = cpu::Rbp}, 4));
+  a_.mov(x86::r11d, window_memory(near_window({.base = cpu::Rbp}), 4));
   a_.lea(x86::r15d, x86::ptr(x86::ebp, 4));
   a_.mov(x86::ebp, x86::r11d);
   pending_ = 0;
@@ -177,8 +177,9 @@ void BlockEmitter::emit_push_all() {
     return;
   }
   const auto slot = [&](unsigned number) {
-    return window_memory(
-        {.base = cpu::R15, .displacement = pending_ - 4 - 4 * static_cast<i32>(number)}, 4);
+    return window_memory(near_window({.base = cpu::R15,
+                                      .displacement = pending_ - 4 - 4 * static_cast<i32>(number)}),
+                         4);
   };
   a_.lea(x86::r11d, x86::ptr(x86::r15d, pending_));
   for (unsigned reg = 0; reg < 8; ++reg) {
@@ -194,7 +195,8 @@ void BlockEmitter::emit_pop_all() {
   }
   const auto slot = [&](unsigned number) {
     return window_memory(
-        {.base = cpu::R15, .displacement = pending_ + 4 * static_cast<i32>(number)}, 4);
+        near_window({.base = cpu::R15, .displacement = pending_ + 4 * static_cast<i32>(number)}),
+        4);
   };
   // Both pages are there before a register changes.
   a_.mov(x86::r11d, slot(0));

@@ -69,7 +69,7 @@ BlockEmitter::Mem BlockEmitter::string_element(const Gp& pointer, SegmentName se
                                                unsigned size) {
   const bool wide = current_->instruction.address_size == 4;
   if (wide && mode_.segment(segment) == SegmentKind::Flat) {
-    return window_memory({.base = static_cast<u8>(pointer.id())}, size);
+    return window_memory(near_window({.base = static_cast<u8>(pointer.id())}), size);
   }
   if (wide) {
     a_.mov(x86::r8d, pointer.r32());

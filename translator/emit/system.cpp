@@ -92,7 +92,8 @@ void BlockEmitter::emit_push_flags() {
   a_.mov(x86::r8d, CONTEXT_FIELD(direction));
   a_.and_(x86::r8d, static_cast<u32>(eflags::DF));
   a_.or_(x86::r11d, x86::r8d);
-  a_.mov(x86::r8d, state_rflags());
+  a_.mov(x86::r8, CONTEXT_FIELD(state));
+  a_.mov(x86::r8d, state_rflags(x86::r8));
   a_.and_(x86::r8d, ~(kOutside | kNotPushed));
   a_.or_(x86::r11d, x86::r8d);
   restore_flags();
@@ -115,7 +116,8 @@ void BlockEmitter::emit_pop_flags() {
   const Label slow = slow_path();
   save_flags();
   a_.mov(x86::r8d, x86::r11d);
-  a_.xor_(x86::r8d, state_rflags());
+  a_.mov(x86::r9, CONTEXT_FIELD(state));
+  a_.xor_(x86::r8d, state_rflags(x86::r9));
   a_.test(x86::r8d, rare);
   a_.jnz(slow);
   if (mode_.has(Mode::kIoPrivileged)) {
