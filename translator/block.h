@@ -72,8 +72,11 @@ struct Block {
   u16 instructions = 0;
   bool crosses_page = false;
   bool dead = false;
-  const u8* code = nullptr;  ///< first host byte, the indirect entry
+  const u8* code = nullptr;  ///< first host byte
   const u8* entry = nullptr;
+  /// From the branch table, with the EIP in R8D: a NOP before the entry, which becomes a jump to
+  /// the dispatcher when the block dies.
+  const u8* indirect_entry = nullptr;
   u32 code_size = 0;
   std::vector<FaultPoint> points;  ///< by host_offset
   std::vector<u32> exits;          ///< numbers of its exit sites

@@ -14,7 +14,7 @@ namespace {
 constexpr int kPageFaultTrap = 14;
 constexpr u64 kWindowBytes = u64{1} << 32;
 /// An access that begins in the window may reach this far behind it.
-constexpr u64 kGuardBytes = u64{1} << 30;
+constexpr u64 kGuardBytes = u64{56} << 30;
 constexpr greg_t kDirection = 0x400;
 
 constexpr int kHostRegisters[8] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX,

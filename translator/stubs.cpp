@@ -73,9 +73,8 @@ class StubEmitter {
   void emit_look_up() {
     a_.align(asmjit::AlignMode::kCode, 16);
     a_.bind(look_up_);
-    a_.movzx(x86::r9d, x86::r8w);
     a_.mov(x86::r10, CONTEXT_FIELD(branch_table));
-    a_.mov(x86::r9d, x86::dword_ptr(x86::r10, x86::r9, 2));
+    a_.mov(x86::r9d, x86::dword_ptr(x86::r10, x86::r8, 2));
     a_.lea(x86::r9, x86::ptr(x86::r9, kCodeBase));
     a_.jmp(x86::r9);
   }

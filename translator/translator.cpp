@@ -120,7 +120,7 @@ void Translator::refresh() {
       space_stale_ = true;
     }
     if (mode.has(Mode::kSmep) != mode_.has(Mode::kSmep)) forget_fetches();
-    if (mode != mode_) {
+    if (mode != mode_ || state.segment(cpu::SegmentName::CS).base != lane_code_base_) {
       mode_ = mode;
       lane_ = nullptr;
     }
@@ -149,7 +149,9 @@ void Translator::refresh() {
 }
 
 void Translator::activate_lane() {
-  lane_ = &lanes_.find(window_.space, mode_);
+  const u64 code_base = processor_.state.segment(cpu::SegmentName::CS).base;
+  lane_ = &lanes_.find({window_.space, mode_, code_base});
+  lane_code_base_ = code_base;
   if (calls_stale_ || lane_->deaths_seen != store_.deaths()) lane_->reset_calls();
   lane_->deaths_seen = store_.deaths();
   calls_stale_ = false;
@@ -310,14 +312,15 @@ void Translator::follow_link(u32 exit) {
   if (block == nullptr || flushes != cache_flushes_) return;
   ExitSite& again = store_.exit(exit);
   if (again.from->dead) return;
-  const bool both_global = again.from->mode.has(Mode::kGlobal) && block->mode.has(Mode::kGlobal);
+  const bool both_global = again.from->mode.has(Mode::kGlobal) && block->mode.has(Mode::kGlobal) &&
+                           mode_.has(Mode::kFlatCode);
   const bool holds =
       (!again.other_page && !block->crosses_page) || both_global || !mode_.has(Mode::kPaging);
   if (holds) {
     store_.link(exit, *block);
     if (again.other_page || block->crosses_page) page_links_.push_back(exit);
   } else if (again.by_table != nullptr) {
-    lane_->learn(target, static_cast<u32>(block->code - area_.executable()));
+    lane_->learn(target, static_cast<u32>(block->indirect_entry - area_.executable()));
     store_.link_by_table(exit);
   }
 }
@@ -328,7 +331,7 @@ void Translator::follow_indirect(u32 eip) {
   bury_doomed();
   refresh();
   if (Block* block = next_block(eip)) {
-    lane_->learn(eip, static_cast<u32>(block->code - area_.executable()));
+    lane_->learn(eip, static_cast<u32>(block->indirect_entry - area_.executable()));
   }
 }
 

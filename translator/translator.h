@@ -142,6 +142,7 @@ class Translator final : public cpu::Engine,
   bool segments_stale_ = true;
   mmu::Window window_;
   Lane* lane_ = nullptr;
+  u64 lane_code_base_ = 0;
   u64 host_gs_ = ~u64{0};
   u64 platform_tsc_offset_ = 0;  ///< the platform's counter minus the host's
   bool use_wrgsbase_;

@@ -32,7 +32,7 @@ bool BlockEmitter::stack_slot(i32 delta, unsigned size, Mem& slot) {
   }
   if (mode_.segment(SegmentName::SS) == SegmentKind::Odd) return false;
   flush_pending();
-  a_.lea(x86::r8d, x86::ptr(x86::r15d, delta));
+  a_.lea(x86::r8d, x86::ptr(x86::r15, delta));
   if (!mode_.has(Mode::kStack32)) a_.movzx(x86::r8d, x86::r8w);
   if (!segment_address(SegmentName::SS, size)) return false;
   slot = at_r8(size);
@@ -43,9 +43,9 @@ void BlockEmitter::move_stack(i32 delta) {
   if (flat_stack()) {
     add_pending(delta);
   } else if (mode_.has(Mode::kStack32)) {
-    a_.lea(x86::r15d, x86::ptr(x86::r15d, delta));
+    a_.lea(x86::r15d, x86::ptr(x86::r15, delta));
   } else {
-    a_.lea(x86::r8d, x86::ptr(x86::r15d, delta));
+    a_.lea(x86::r8d, x86::ptr(x86::r15, delta));
     a_.mov(x86::r15w, x86::r8w);
   }
 }
@@ -92,7 +92,7 @@ void BlockEmitter::emit_push() {
   switch (operand.kind) {
     case OperandKind::Gpr:
       if (operand.reg == cpu::Rsp) {
-        a_.lea(x86::r11d, x86::ptr(x86::r15d, pending_));
+        a_.lea(x86::r11d, x86::ptr(x86::r15, pending_));
         push_value(x86::r11, size);
       } else {
         push_value(guest(operand.reg), size);
@@ -166,7 +166,7 @@ void BlockEmitter::emit_leave_frame() {
     return;
   }
   a_.mov(x86::r11d, window_memory(near_window({.base = cpu::Rbp}), 4));
-  a_.lea(x86::r15d, x86::ptr(x86::ebp, 4));
+  a_.lea(x86::r15d, x86::ptr(x86::rbp, 4));
   a_.mov(x86::ebp, x86::r11d);
   pending_ = 0;
 }
@@ -181,7 +181,7 @@ void BlockEmitter::emit_push_all() {
                                       .displacement = pending_ - 4 - 4 * static_cast<i32>(number)}),
                          4);
   };
-  a_.lea(x86::r11d, x86::ptr(x86::r15d, pending_));
+  a_.lea(x86::r11d, x86::ptr(x86::r15, pending_));
   for (unsigned reg = 0; reg < 8; ++reg) {
     a_.mov(slot(reg), reg == cpu::Rsp ? sized(x86::r11, 4) : sized(guest(reg), 4));
   }
