@@ -154,6 +154,7 @@ Result<void> GuestEngine::Implementation::make_engine(EngineKind kind,
   auto made = translator::Translator::create(processor, {map, port, guest_memory.file()}, options);
   if (!made) return made.error();
   translator = *std::move(made);
+  if (kind == EngineKind::CheckedTranslator) translator->enable_recovery_checks();
   engine = translator.get();
   watchdog = std::make_unique<Watchdog>([this] {
     processor.kick();

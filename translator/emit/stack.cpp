@@ -257,6 +257,7 @@ void BlockEmitter::emit_pop_all() {
   // Both pages are there before a register changes.
   a_.mov(x86::r11d, slot(0));
   a_.mov(x86::r11d, slot(7));
+  mark(false, kCannotFault);
   for (unsigned number = 0; number < 8; ++number) {
     const unsigned reg = 7 - number;
     if (reg != cpu::Rsp) a_.mov(guest(reg).r32(), slot(number));
