@@ -59,7 +59,7 @@ std::optional<std::size_t> BlockEmitter::internal_target(u32 eip) const {
 /// Which instructions are reached by a branch of this block.
 void BlockEmitter::find_targets() {
   is_target_.assign(source_.size(), false);
-  loop_head_.assign(source_.size(), false);
+  loop_head_.assign(source_.size(), Loop::None);
   labels_.resize(source_.size());
   for (std::size_t i = 0; i < source_.size(); ++i) {
     const auto eip = branch_target(i);
@@ -67,7 +67,13 @@ void BlockEmitter::find_targets() {
     if (!target) continue;
     if (!is_target_[*target]) labels_[*target] = a_.newLabel();
     is_target_[*target] = true;
-    if (*target <= i) loop_head_[*target] = true;
+    if (*target > i) continue;
+    // Back edges come in the order of their ends: a loop that holds another comes later.
+    const bool holds_another =
+        std::any_of(loop_head_.begin() + static_cast<std::ptrdiff_t>(*target) + 1,
+                    loop_head_.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                    [](Loop loop) { return loop != Loop::None; });
+    loop_head_[*target] = holds_another ? Loop::Outer : Loop::Innermost;
   }
 }
 

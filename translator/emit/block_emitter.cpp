@@ -18,6 +18,7 @@ BlockEmitter::BlockEmitter(const Stubs& stubs, const Options& options, EmissionS
     : stubs_(stubs), options_(options), sink_(sink) {
   holder_.init(asmjit::Environment::host(), reinterpret_cast<u64>(at));
   holder_.attach(&a_);
+  a_.addEncodingOptions(asmjit::EncodingOptions::kOptimizedAlign);  // long NOPs
 }
 
 std::span<const u8> BlockEmitter::code() const {
@@ -72,6 +73,14 @@ void BlockEmitter::emit_indirect_entry(EntryKind kind) {
   while ((a_.offset() + kRestoreBytes) % boundary != 0) a_.int3();
   a_.bind(ours);
   a_.mov(x86::rcx, x86::r9);
+}
+
+/// An innermost loop begins a line of its own. What falls into an outer loop's head runs over the
+/// padding each time, so there it is short.
+void BlockEmitter::align_loop(std::size_t index) {
+  constexpr u32 kLine = 64, kPiece = 16;
+  if (loop_head_[index] == Loop::Innermost) a_.align(asmjit::AlignMode::kCode, kLine);
+  if (loop_head_[index] == Loop::Outer) a_.align(asmjit::AlignMode::kCode, kPiece);
 }
 
 /// From here on host code stands for the current instruction.
@@ -144,9 +153,7 @@ void BlockEmitter::emit_instruction(std::size_t index) {
   }
   if (is_target_[index]) {
     flush_pending();
-    if (loop_head_[index] && options_.on(Optimisation::LoopAlignment)) {
-      a_.align(asmjit::AlignMode::kCode, 64);
-    }
+    if (options_.on(Optimisation::LoopAlignment)) align_loop(index);
     a_.bind(labels_[index]);
     fpu_known_ = fpu_region_[index];
   }

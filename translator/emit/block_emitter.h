@@ -64,6 +64,7 @@ class BlockEmitter {
   // block_emitter.cpp
   void emit_indirect_entry(EntryKind kind);
   void emit_instruction(std::size_t index);
+  void align_loop(std::size_t index);
   void emit_by_policy(const cpu::Instruction& instruction);
   void mark(bool boundary, u8 recovery = 0);
   void count_run(std::size_t first);
@@ -183,7 +184,8 @@ class BlockEmitter {
   i32 slow_pending_ = 0;       ///< the pending delta where it branches off
   std::vector<Label> labels_;  ///< by instruction; valid where is_target_
   std::vector<bool> is_target_;
-  std::vector<bool> loop_head_;
+  enum class Loop : u8 { None, Outer, Innermost };
+  std::vector<Loop> loop_head_;
   /// In a stretch with a loop that uses the FPU and can't lose its state: loaded at its beginning.
   std::vector<bool> fpu_region_;
   /// In a stretch with a loop that uses the FPU and can't lose its state: loaded at its beginning.
