@@ -79,6 +79,7 @@ cpu::Exit Translator::run() {
   const SignalScope signals(*this);
   thread_.store(static_cast<int>(syscall(SYS_gettid)), std::memory_order_relaxed);
   host_gs_ = ~u64{0};
+  processor_.host_unit().forget_host_status();
   State& state = processor_.state;
   // The machine may have changed anything in the meantime.
   mode_stale_ = segments_stale_ = true;

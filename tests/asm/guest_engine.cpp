@@ -407,6 +407,7 @@ Outcome GuestEngine::run_program(CpuImage& image) {
   const cpu::Exit exit = self.run();
   if (exit != cpu::Exit::Halt || !self.faulted_to_kernel()) {
     store_image(self.processor.state, image);
+    self.load_segments();
     return {Ending::OutOfSteps};
   }
   const u32 area = layout::kCode - segments_of(self.mode).code.base;
