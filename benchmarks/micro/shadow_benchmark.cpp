@@ -105,12 +105,12 @@ void miss_scattered_and_touch(benchmark::State& state) {
 }
 BENCHMARK(miss_scattered_and_touch);
 
-/// Runs of `range` pages, each page touched: the time for one page.
+/// Runs of `range` pages, all of them touched.
 void miss_contiguous(benchmark::State& state) {
   ShadowLimits limits;
   limits.pages_per_miss = static_cast<u32>(state.range(0));
   Machine machine(limits);
-  machine.fill(0, 64, Machine::Layout::Contiguous);
+  machine.fill(0, 16, Machine::Layout::Contiguous);
   const Window window = machine.enter(0);
   const u64 run = static_cast<u64>(state.range(0));
   u64 page = 0;
@@ -120,7 +120,7 @@ void miss_contiguous(benchmark::State& state) {
       *reinterpret_cast<volatile u32*>(window.base + (page + n) * kPageSize) = 1;
     }
     page += run;
-    if (page >= 64 * 1024) {
+    if (page >= 16 * 1024) {
       page = 0;
       state.PauseTiming();
       machine.shadow->reset();
@@ -129,26 +129,39 @@ void miss_contiguous(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(miss_contiguous)->Arg(4)->Arg(16)->Arg(64)->Arg(1024);
+BENCHMARK(miss_contiguous)->Arg(1)->Arg(4)->Arg(16)->Arg(32);
 
-void extent_4_mib(benchmark::State& state) {
+enum class Touch : u8 { Nothing, EveryPage };
+
+void map_extents(benchmark::State& state, Touch touch) {
   Machine machine;
-  for (u64 n = 0; n < 16; ++n) {
+  for (u64 n = 16; n < 48; ++n) {
     machine.put(Machine::directory(0) + 4 * n, (n << 22) | kLarge | kUsed | kWritable | kPresent);
   }
-  machine.enter(0);
-  u64 n = 0;
+  const Window window = machine.enter(0);
+  u64 n = 16;
   for (auto _ : state) {
     machine.need((n << 22) + 0x123000);
-    if (++n == 16) {
-      n = 0;
-      state.PauseTiming();
-      machine.shadow->reset();
-      state.ResumeTiming();
+    for (u64 page = 0; touch == Touch::EveryPage && page < 1024; ++page) {
+      *reinterpret_cast<volatile u32*>(window.base + (n << 22) + page * kPageSize) = 1;
     }
+    if (++n < 48) continue;
+    n = 16;
+    state.PauseTiming();
+    machine.shadow->reset();
+    state.ResumeTiming();
   }
 }
+
+void extent_4_mib(benchmark::State& state) {
+  map_extents(state, Touch::Nothing);
+}
 BENCHMARK(extent_4_mib);
+
+void extent_4_mib_and_touch(benchmark::State& state) {
+  map_extents(state, Touch::EveryPage);
+}
+BENCHMARK(extent_4_mib_and_touch);
 
 void dirty_upgrade(benchmark::State& state) {
   Machine machine;
@@ -260,7 +273,7 @@ void revalidate_tables(benchmark::State& state) {
   const u64 tables = static_cast<u64>(state.range(0));
   machine.fill(0, tables, Machine::Layout::Contiguous);
   machine.enter(0);
-  for (u64 n = 0; n < tables; ++n) machine.need(n << 22);
+  for (u64 page = 0; page < tables * 1024; page += 16) machine.need(page * kPageSize);
   for (auto _ : state) machine.enter(0);
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }

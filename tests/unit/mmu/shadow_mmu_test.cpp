@@ -419,6 +419,20 @@ TEST_CASE("watching a page takes write permission from every window at once") {
   CHECK(f.touch->write(user, 0x5000, 1).verdict == FaultClass::Mapped);
 }
 
+TEST_CASE("watching finds its page in whatever extent it lies") {
+  Fixture f;
+  Watcher watcher;
+  const Window flat = f.supervisor({});
+  CHECK(f.touch->write(flat, 0x300004, 1).verdict == FaultClass::Mapped);
+  CHECK(f.touch->write(flat, 0x500004, 1).verdict == FaultClass::Mapped);
+  for (const u64 page : {0x100000, 0x1FF000, 0x200000, 0x3FF000, 0x400000, 0x5FF000, 0x600000}) {
+    CHECK(f.touch->writable(flat, page));
+    f.map.watch({page}, watcher);
+    CHECK_FALSE(f.touch->writable(flat, page));
+  }
+  CHECK(f.touch->writable(flat, 0x201000));
+}
+
 TEST_CASE("a change of the map empties the windows") {
   Fixture f;
   const PagingContext context = f.legacy();
