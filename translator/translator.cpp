@@ -79,6 +79,7 @@ cpu::Exit Translator::run() {
   const SignalScope signals(*this);
   thread_.store(static_cast<int>(syscall(SYS_gettid)), std::memory_order_relaxed);
   host_gs_ = ~u64{0};
+  processor_.host_unit().forget_host_status();
   State& state = processor_.state;
   // The machine may have changed anything in the meantime.
   mode_stale_ = segments_stale_ = true;
@@ -175,6 +176,13 @@ void Translator::enable_lockstep() {
   lockstep_ = std::make_unique<Lockstep>(processor_, map_, memory_);
 }
 
+void Translator::enable_recovery_checks() {
+  // Flags that nothing looks at are for no one to compare.
+  options_.disable(Optimisation::FlagLiveness);
+  enable_lockstep();
+  checks_recovery_ = true;
+}
+
 Result<void> Translator::enable_listing(const std::string& file) {
   auto listing = CodeListing::create(file);
   if (!listing) return listing.error();
@@ -205,7 +213,13 @@ void Translator::enter(const Block& block) {
   context_.branch_table = lane_->table();
   context_.call_stack = lane_->call_stack;
   context_.entry = block.entry;
+  stepping_ = checks_recovery_ && lockstep_->first_time();
+  if (stepping_) {
+    context_.step_entry = reinterpret_cast<u64>(block.entry);
+    context_.entry = stubs_.step_in;
+  }
   stubs_.enter(&context_);
+  stepping_ = false;
   lane_->call_stack = context_.call_stack;
   const auto reason = static_cast<Leave>(context_.exit_reason);
   if (reason == Leave::Refused) return;

@@ -41,6 +41,9 @@ class Translator final : public cpu::Engine,
                                                     Options options);
   /// Each block is checked against the interpreter from now on; before the first run().
   void enable_lockstep();
+  /// Lockstep, and what a fault or a signal would recover is checked at each host instruction of a
+  /// block when it is first executed.
+  void enable_recovery_checks();
   /// Writes every block that is translated from now on to `file` ("-": standard error).
   Result<void> enable_listing(const std::string& file);
   Result<void> enable_perf_map();
@@ -105,6 +108,9 @@ class Translator final : public cpu::Engine,
   void on_interrupt_outside() override;
   void describe(char* buffer, std::size_t size) const override;
   bool at_boundary(const HostFault& fault, const Block*& block, const FaultPoint*& point) const;
+  static Recovered recovered_state(const HostFault& fault, const Block& block,
+                                   const FaultPoint& point);
+  void check_recovery(const HostFault& fault) const;
   void recover(HostFault& fault, const Block& block, const FaultPoint& point, Leave reason);
   void note_faulting_site(const Block& block, const FaultPoint& point);
   void note_site(std::unordered_set<u64>& sites, const Block& block, const FaultPoint& point);
@@ -124,6 +130,8 @@ class Translator final : public cpu::Engine,
   LaneCache lanes_;
   Context context_;
   std::unique_ptr<Lockstep> lockstep_;
+  bool checks_recovery_ = false;
+  bool stepping_ = false;  ///< through a block for check_recovery()
   std::unique_ptr<CodeListing> listing_;
   std::unique_ptr<PerfMap> perf_map_;
 

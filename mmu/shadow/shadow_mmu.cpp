@@ -109,7 +109,8 @@ class ShadowMmu::Implementation final : private WriteObserver, private RemapObse
   bool tracked(const WalkTrace& trace, u64 linear) const;
   bool install(HostWindow& window, u64 linear, const Translation& translation,
                const WalkTrace& trace);
-  void map_again(unsigned kind, u64 linear);
+  void replace_page(u64 linear);
+  bool map_again(HostWindow& window, u64 linear);
   bool entries_are_accessed(u64 linear) const;
 
   MemoryMap& map_;
@@ -456,11 +457,6 @@ void ShadowMmu::Implementation::invalidate_page(LinearAddress address) {
     current_->untracked_fetches = false;
     report_all(*current_);
   }
-  std::array<bool, kWindowKinds> shown{};
-  for (unsigned kind = 0; kind < kWindowKinds; ++kind) {
-    const HostWindow* window = current_->windows[kind];
-    shown[kind] = window != nullptr && window->mapped(page);
-  }
   // What hasn't been read hasn't been used, and what hasn't changed needn't go.
   for (const unsigned slot : {current_->directory_slot(linear), current_->table_slot(linear)}) {
     TablePage* table = current_->tables[slot];
@@ -469,11 +465,8 @@ void ShadowMmu::Implementation::invalidate_page(LinearAddress address) {
                        current_->entry_size();
     if (table->line_used(offset)) tracker_.sync(*table, offset, changes_);
   }
+  replace_page(linear);
   apply_changes();
-  for (unsigned kind = 0; kind < kWindowKinds; ++kind) {
-    const HostWindow* window = current_->windows[kind];
-    if (shown[kind] && window != nullptr && !window->mapped(page)) map_again(kind, linear);
-  }
   tracker_.collect();
 }
 
@@ -491,18 +484,35 @@ bool ShadowMmu::Implementation::entries_are_accessed(u64 linear) const {
   return true;
 }
 
-/// A page that was in use has a new translation (a copy on write was made): the next thing is an
-/// access to it, and mapping it now saves the fault. Only where that shows in no accessed bit.
-void ShadowMmu::Implementation::map_again(unsigned kind, u64 linear) {
+/// Where a page in use has a new translation (a copy on write was made), the next thing is an
+/// access to it: putting the new page in the place of the old saves that fault. Only where that
+/// shows in no accessed bit.
+void ShadowMmu::Implementation::replace_page(u64 linear) {
   if (!entries_are_accessed(linear)) return;
+  const u32 page = page_number(linear);
+  const auto change = std::find_if(changes_.begin(), changes_.end(), [&](const TableChange& found) {
+    return found.space == current_ && found.first == page && found.pages == 1 &&
+           found.data == TableChange::Data::Drop;
+  });
+  if (change == changes_.end()) return;
+  change->data = TableChange::Data::Nothing;
+  for (unsigned kind = 0; kind < kWindowKinds; ++kind) {
+    HostWindow* window = current_->windows[kind];
+    if (window == nullptr || !window->mapped(page)) continue;
+    if (!map_again(*window, linear)) window->unmap(page, 1);
+  }
+}
+
+bool ShadowMmu::Implementation::map_again(HostWindow& window, u64 linear) {
   WalkTrace trace;
-  const TranslateResult result = memory_.translate(
-      context_of(context_, kind), {linear}, {AccessType::Read, privilege_of(kind), false}, trace);
-  if (!std::holds_alternative<Translation>(result)) return;
+  const TranslateResult result =
+      memory_.translate(context_of(context_, window.kind()), {linear},
+                        {AccessType::Read, privilege_of(window.kind()), false}, trace);
+  if (!std::holds_alternative<Translation>(result)) return false;
   const Translation& translation = std::get<Translation>(result);
-  if (can_map(translation, AccessType::Read) != FaultClass::Mapped) return;
-  if (track(trace, linear) != Tracking::Done) return;
-  static_cast<void>(install(*current_->windows[kind], linear, translation, trace));
+  if (can_map(translation, AccessType::Read) != FaultClass::Mapped) return false;
+  if (track(trace, linear) != Tracking::Done) return false;
+  return install(window, linear, translation, trace);
 }
 
 // --- Statistics ---

@@ -154,6 +154,7 @@ Result<void> GuestEngine::Implementation::make_engine(EngineKind kind,
   auto made = translator::Translator::create(processor, {map, port, guest_memory.file()}, options);
   if (!made) return made.error();
   translator = *std::move(made);
+  if (kind == EngineKind::CheckedTranslator) translator->enable_recovery_checks();
   engine = translator.get();
   watchdog = std::make_unique<Watchdog>([this] {
     processor.kick();
@@ -406,6 +407,7 @@ Outcome GuestEngine::run_program(CpuImage& image) {
   const cpu::Exit exit = self.run();
   if (exit != cpu::Exit::Halt || !self.faulted_to_kernel()) {
     store_image(self.processor.state, image);
+    self.load_segments();
     return {Ending::OutOfSteps};
   }
   const u32 area = layout::kCode - segments_of(self.mode).code.base;

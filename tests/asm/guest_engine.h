@@ -27,7 +27,11 @@ enum class TestMode : u8 {
   Real16,    ///< real-address mode; code at 7C00h
 };
 
-enum class EngineKind : u8 { Interpreter, Translator };
+enum class EngineKind : u8 {
+  Interpreter,
+  Translator,
+  CheckedTranslator,  ///< in lockstep, and with its recovery checked; ends the process if wrong
+};
 
 class GuestEngine {
  public:

@@ -234,7 +234,7 @@ u64 ShadowWorld::any_directory_entry(u64 linear, unsigned size) {
 }
 
 u64 ShadowWorld::mutated(u64 entry, unsigned size) {
-  switch (random_.below(16)) {
+  switch (random_.below(18)) {
     case 0:
       return entry ^ kPresent;
     case 1:
@@ -253,6 +253,10 @@ u64 ShadowWorld::mutated(u64 entry, unsigned size) {
       return entry & ~kAccessedDirty;
     case 8:
       return entry ^ u64 { 1 } << (size == 8 ? random_.below(64) : random_.below(32));
+    case 9:
+      return entry ^ kLarge;
+    case 12:
+      return size == 8 ? entry ^ u64 { 1 } << 63 : entry ^ kWritable;
     default:
       return entry | kAccessedDirty | kPresent;
   }
@@ -681,16 +685,23 @@ bool ShadowWorld::fetch() {
 }
 
 bool ShadowWorld::change_watch() {
-  const u64 frame = random_.chance(80) ? kFirstData + random_.below(kDataPages)
-                                       : kFirstTable + random_.below(kTables);
-  if (watched_.erase(frame) != 0) {
-    map_.unwatch({frame << 12}, *this);
-  } else if (watched_.size() < 12) {
+  u64 frame = random_.chance(80) ? kFirstData + random_.below(kDataPages)
+                                 : kFirstTable + random_.below(kTables);
+  const Walk recent = walk(recent_[random_.below(kRecent)], AccessType::Write);
+  if (random_.chance(50) && recent.translation.has_value()) {
+    frame = port_.mask_a20(recent.translation->address).frame();
+  }
+  if (watched_.size() >= 8 || watched_.contains(frame)) {
+    auto over = watched_.lower_bound(frame);
+    if (over == watched_.end()) over = watched_.begin();
+    map_.unwatch({over->first << 12}, *this);
+    watched_.erase(over);
+  } else {
     watched_[frame] = true;
     map_.watch({frame << 12}, *this);
     // Whoever could write it a moment ago can't any more.
     for (const u64 linear : recent_) {
-      if (!random_.chance(30)) continue;
+      if (!random_.chance(40)) continue;
       stamp_ = static_cast<u32>(++time_) << 1;
       if (!touch(linear, AccessType::Write)) return false;
     }

@@ -127,7 +127,7 @@ void BlockEmitter::count_run(std::size_t first) {
 
 void BlockEmitter::flush_pending() {
   if (pending_ == 0) return;
-  a_.lea(x86::r15d, x86::ptr(x86::r15, pending_));
+  a_.lea(x86::r15, x86::ptr(x86::r15, pending_));
   pending_ = 0;
   mark(false, block_->points.back().recovery);  // the rest of the instruction may fault
 }
@@ -185,7 +185,7 @@ void BlockEmitter::emit_instruction(std::size_t index) {
     restore_flags();
     pending_ = pending_before;
     call_out(false);
-    if (pending_after != 0) a_.lea(x86::r15d, x86::ptr(x86::r15, -pending_after));
+    if (pending_after != 0) a_.lea(x86::r15, x86::ptr(x86::r15, -pending_after));
     a_.jmp(back);
   });
 }

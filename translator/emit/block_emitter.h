@@ -116,6 +116,8 @@ class BlockEmitter {
   void push_immediate(u32 value, unsigned size);
   bool stack_slot(i32 delta, unsigned size, Mem& slot);
   void move_stack(i32 delta);
+  void rebase_stack_pointer();
+  bool emit_stack_pointer_arithmetic();
   void emit_push();
   void emit_pop();
   void emit_leave_frame();

@@ -26,7 +26,7 @@ std::optional<HostMemory> BlockEmitter::memory_operand(unsigned size) {
   if (mode_.segment(segment) == SegmentKind::Flat) {
     if (auto direct = direct_memory(instruction)) {
       if (direct->base == cpu::R15) direct->displacement += pending_;
-      if (direct->base != kNoRegister && direct->index != kNoRegister &&
+      if (direct->base != kNoRegister && direct->base != cpu::R15 && direct->index != kNoRegister &&
           options_.on(Optimisation::WindowIndex) && !has_high_byte(instruction) &&
           instruction.policy == cpu::TranslationPolicy::Copy) {
         // One more instruction, but two cycles less until a loaded integer is there. Floating-point
@@ -54,6 +54,7 @@ HostMemory BlockEmitter::near_window(const HostMemory& memory) const {
     return memory;
   HostMemory near = memory;
   near.window = false;
+  if (memory.base == cpu::R15) return near;  // a host address already
   if (memory.base == kNoRegister) {
     // Without an index, half of all displacements are addresses that a sign would spoil.
     const i32 lowest = memory.index == kNoRegister ? 0 : -kFar;
