@@ -95,11 +95,12 @@ class ShadowMmu::Implementation final : private WriteObserver, private RemapObse
 
   Space& space_for(const SpaceKey& key);
   void enter(Space& space);
+  void settle();
   void revalidate(Space& space);
   void drop_oldest_space();
 
   void apply_changes();
-  void apply_to_current(const TableChanges& changes);
+  void drop_data(const TableChanges& changes);
   void postpone(const TableChange& change);
   void report_all(Space& space);
 
@@ -180,6 +181,11 @@ void ShadowMmu::Implementation::enter(Space& space) {
   window_ = nullptr;
   // Another space means other tables, and loading those is a flush.
   ++flushes_;
+}
+
+/// Catches up with what was postponed for the current space.
+void ShadowMmu::Implementation::settle() {
+  Space& space = *current_;
   if (space.all_pending) {
     for (HostWindow* window : space.windows) {
       if (window != nullptr) window->clear();
@@ -188,9 +194,15 @@ void ShadowMmu::Implementation::enter(Space& space) {
     space.pending.clear();
     report_all(space);
   }
-  if (!space.pending.empty()) {
-    const TableChanges pending = std::exchange(space.pending, {});
-    apply_to_current(pending);
+  if (space.pending.empty()) return;
+  const TableChanges pending = std::exchange(space.pending, {});
+  drop_data(pending);
+  for (const TableChange& change : pending) {
+    if (!change.code || !space.fetched.remove(change.first, change.pages)) continue;
+    if (observer_ != nullptr) {
+      observer_->on_mapping_changed(space.number, {u64{change.first} << kPageShift},
+                                    u64{change.pages} << kPageShift);
+    }
   }
 }
 
@@ -204,6 +216,7 @@ void ShadowMmu::Implementation::revalidate(Space& space) {
   checking_.assign(space.unsynced.begin(), space.unsynced.end());
   for (TablePage* page : checking_) tracker_.check(*page, flushes_, changes_);
   apply_changes();
+  settle();
   tracker_.collect();
 }
 
@@ -221,15 +234,16 @@ Window ShadowMmu::Implementation::select(const PagingContext& context, Privilege
 
 // --- What has changed ---
 
+/// What the current space shows is corrected at once, all else when it is selected or settled: code
+/// may be running, and its old translation is good until an INVLPG or a flush.
 void ShadowMmu::Implementation::apply_changes() {
   if (changes_.empty()) return;
   TableChanges changes = std::exchange(changes_, {});
-  const auto others =
-      std::stable_partition(changes.begin(), changes.end(),
-                            [&](const TableChange& change) { return change.space == current_; });
-  for (auto change = others; change != changes.end(); ++change) postpone(*change);
-  changes.erase(others, changes.end());
-  apply_to_current(changes);
+  drop_data(changes);
+  for (TableChange& change : changes) {
+    if (change.space == current_) change.data = TableChange::Data::Nothing;
+    if (change.space != current_ || change.code) postpone(change);
+  }
 }
 
 void ShadowMmu::Implementation::postpone(const TableChange& change) {
@@ -243,7 +257,9 @@ void ShadowMmu::Implementation::postpone(const TableChange& change) {
   space.pending.clear();
 }
 
-void ShadowMmu::Implementation::apply_to_current(const TableChanges& changes) {
+/// Takes out of the current space's windows what changes of that space say.
+void ShadowMmu::Implementation::drop_data(const TableChanges& changes) {
+  if (current_ == nullptr) return;
   for (HostWindow* window : current_->windows) {
     if (window == nullptr || window->mappings() == 0) continue;
     // Holes between two ranges cost nothing, another system call does.
@@ -251,6 +267,7 @@ void ShadowMmu::Implementation::apply_to_current(const TableChanges& changes) {
     u32 first = 0;
     u32 end = 0;
     for (const TableChange& change : changes) {
+      if (change.space != current_) continue;
       if (change.data == TableChange::Data::LosesWrite) {
         window->make_read_only(change.first, change.pages);
       }
@@ -265,13 +282,6 @@ void ShadowMmu::Implementation::apply_to_current(const TableChanges& changes) {
       end = change.first + change.pages;
     }
     window->unmap(first, end - first);
-  }
-  for (const TableChange& change : changes) {
-    if (!change.code || !current_->fetched.remove(change.first, change.pages)) continue;
-    if (observer_ != nullptr) {
-      observer_->on_mapping_changed(current_->number, {u64{change.first} << kPageShift},
-                                    u64{change.pages} << kPageShift);
-    }
   }
 }
 
@@ -467,6 +477,7 @@ void ShadowMmu::Implementation::invalidate_page(LinearAddress address) {
   }
   replace_page(linear);
   apply_changes();
+  settle();
   tracker_.collect();
 }
 
