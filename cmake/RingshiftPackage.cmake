@@ -5,7 +5,8 @@ include(CMakePackageConfigHelpers)
 add_library(libringshift INTERFACE)
 add_library(ringshift::ringshift ALIAS libringshift)
 target_link_libraries(libringshift INTERFACE
-  ringshift_frontend ringshift_devices ringshift_bios ringshift_mmu ringshift_cpu)
+  ringshift_frontend ringshift_translator ringshift_devices ringshift_bios ringshift_mmu
+  ringshift_cpu)
 set_target_properties(libringshift PROPERTIES EXPORT_NAME ringshift)
 install(TARGETS libringshift EXPORT ringshift)
 
@@ -58,7 +59,7 @@ kernel modules or privileges: firmware, boot loaders and kernels, on a terminal 
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libringshift-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
-  "libzydis-dev, libsdl2-dev, libpng-dev, libre2-dev, pkg-config, seabios")
+  "libzydis-dev, libasmjit-dev, libsdl2-dev, libpng-dev, libre2-dev, pkg-config, seabios")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
   "Static libraries and headers of the x86 virtual machine monitor Ringshift, for programs that
 embed a machine: find_package(ringshift) and link ringshift::ringshift.")

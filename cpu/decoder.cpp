@@ -4,44 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 
-#include "cpu/interpreter/binders.h"
+#include "cpu/decoder_flags.h"
+#include "cpu/decoder_table.h"
 
 namespace ringshift::cpu {
 
 namespace {
-
-struct TableLine {
-  ZydisMnemonic mnemonic;
-  Handler (*binder)(const Instruction&);
-  Feature feature;
-};
-
-constexpr TableLine kTable[] = {
-#define INSTRUCTION(mnemonic, binder, feature, test) \
-  {ZYDIS_MNEMONIC_##mnemonic, binder, Feature::feature},
-#include "cpu/instructions.def"
-#undef INSTRUCTION
-};
-constexpr std::size_t kLines = std::size(kTable);
-constexpr u16 kNoLine = 0xFFFF;
-
-struct TableIndex {
-  std::array<u16, ZYDIS_MNEMONIC_MAX_VALUE + 1> first{};
-  std::array<u16, kLines> next{};  ///< the next line of the same mnemonic
-};
-
-constexpr TableIndex make_index() {
-  TableIndex index;
-  index.first.fill(kNoLine);
-  for (std::size_t line = kLines; line-- > 0;) {
-    u16& first = index.first[kTable[line].mnemonic];
-    index.next[line] = first;
-    first = static_cast<u16>(line);
-  }
-  return index;
-}
-constexpr TableIndex kIndex = make_index();
 
 bool in(ZydisRegister reg, ZydisRegister first, ZydisRegister last) {
   return reg >= first && reg <= last;
@@ -198,6 +168,23 @@ bool protected_mode_only(const ZydisDecodedInstruction& decoded) {
   }
 }
 
+OperandField field_of(ZydisOperandEncoding encoding) {
+  switch (encoding) {
+    case ZYDIS_OPERAND_ENCODING_MODRM_REG:
+      return OperandField::ModrmReg;
+    case ZYDIS_OPERAND_ENCODING_MODRM_RM:
+      return OperandField::ModrmRm;
+    case ZYDIS_OPERAND_ENCODING_OPCODE:
+      return OperandField::Opcode;
+    case ZYDIS_OPERAND_ENCODING_NDSNDD:
+      return OperandField::Vvvv;
+    case ZYDIS_OPERAND_ENCODING_IS4:
+      return OperandField::Immediate;
+    default:
+      return OperandField::Implicit;
+  }
+}
+
 void fill_memory(const ZydisDecodedOperand& from, const Prefixes& prefixes, Instruction& into) {
   const auto& mem = from.mem;
   MemoryOperand& memory = into.memory;
@@ -223,7 +210,8 @@ void fill_operands(const ZydisDecodedInstruction& decoded, const ZydisDecodedOpe
   for (unsigned i = 0; i < into.operand_count; ++i) {
     const ZydisDecodedOperand& from = operands[i];
     Operand& operand = into.operands[i];
-    operand = Operand{OperandKind::None, 0, static_cast<u16>(from.size / 8)};
+    operand = Operand{};
+    operand.size = static_cast<u16>(from.size / 8);
     switch (from.type) {
       case ZYDIS_OPERAND_TYPE_REGISTER:
         operand = register_operand(from.reg.value, from.size / 8);
@@ -250,6 +238,7 @@ void fill_operands(const ZydisDecodedInstruction& decoded, const ZydisDecodedOpe
       default:
         break;
     }
+    operand.field = field_of(from.encoding);
   }
 }
 
@@ -276,14 +265,6 @@ struct Decoder::Implementation {
       mode(ZYDIS_DECODER_MODE_TZCNT, model.has(Feature::Bmi1));
       mode(ZYDIS_DECODER_MODE_LZCNT, model.has(Feature::Lzcnt));
     }
-  }
-
-  Handler bind(const Instruction& instruction) const {
-    for (u16 line = kIndex.first[instruction.mnemonic]; line != kNoLine; line = kIndex.next[line]) {
-      if (!model.has(kTable[line].feature)) continue;
-      if (const Handler handler = kTable[line].binder(instruction)) return handler;
-    }
-    return nullptr;
   }
 };
 
@@ -330,7 +311,10 @@ DecodeStatus Decoder::decode(std::span<const u8> bytes, DecodeMode mode, Instruc
       return DecodeStatus::InvalidOpcode;
     }
   }
-  into.handler = implementation_->bind(into);
+  const FlagEffects effects = flag_effects(decoded, into);
+  into.flags_read = effects.read;
+  into.flags_written = effects.written;
+  bind(implementation_->model, into);
   return into.handler == nullptr ? DecodeStatus::InvalidOpcode : DecodeStatus::Ok;
 }
 
@@ -365,17 +349,28 @@ std::string format(const Instruction& instruction, u64 rip) {
   return text.data();
 }
 
+HostText format_host(std::span<const u8> bytes, u64 address) {
+  ZydisDecoder decoder;
+  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+  ZydisDecodedInstruction decoded;
+  std::array<ZydisDecodedOperand, ZYDIS_MAX_OPERAND_COUNT> operands;
+  std::array<char, 160> text{};
+  if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes.data(), bytes.size(), &decoded,
+                                           operands.data()))) {
+    std::snprintf(text.data(), text.size(), "db %02x", unsigned{bytes.front()});
+    return {text.data(), 1};
+  }
+  ZydisFormatter formatter;
+  ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
+  ZydisFormatterFormatInstruction(&formatter, &decoded, operands.data(),
+                                  decoded.operand_count_visible, text.data(), text.size(), address,
+                                  nullptr);
+  return {text.data(), decoded.length};
+}
+
 std::string_view mnemonic_name(u16 mnemonic) {
   if (mnemonic > ZYDIS_MNEMONIC_MAX_VALUE) return "(bad)";
   return ZydisMnemonicGetString(static_cast<ZydisMnemonic>(mnemonic));
-}
-
-std::size_t instruction_table_size() {
-  return kLines;
-}
-
-std::string_view instruction_table_mnemonic(std::size_t line) {
-  return mnemonic_name(static_cast<u16>(kTable[line].mnemonic));
 }
 
 }  // namespace ringshift::cpu

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cpu/cpuid.h"
 #include "cpu/instruction.h"
@@ -39,10 +40,20 @@ inline constexpr std::size_t kLongestInstruction = 15;
 
 /// Intel-syntax disassembly, for dumps and messages; branch targets are absolute if `rip` is given.
 std::string format(const Instruction& instruction, u64 rip = 0);
+/// One instruction of 64-bit host code.
+struct HostText {
+  std::string text;
+  unsigned length = 1;
+};
+/// The first instruction in `bytes`, which lie at `address`; what isn't one is shown as a byte.
+HostText format_host(std::span<const u8> bytes, u64 address);
 /// "add", "jnz", ...
 std::string_view mnemonic_name(u16 mnemonic);
 /// How many lines cpu/instructions.def has; line `n` has this mnemonic name. For coverage reports.
 std::size_t instruction_table_size();
 std::string_view instruction_table_mnemonic(std::size_t line);
+/// Mnemonics that the library knows and that aren't in exactly one of cpu/instructions.def and
+/// cpu/instructions/undefined.def. None, or someone hasn't decided about an instruction.
+std::vector<std::string_view> undecided_mnemonics();
 
 }  // namespace ringshift::cpu

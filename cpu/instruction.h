@@ -41,8 +41,20 @@ enum class OperandKind : u8 {
   FarPointer,      ///< immediate2:immediate = selector:offset
 };
 
+/// Which part of the encoding names an operand.
+enum class OperandField : u8 {
+  Implicit,  ///< the opcode as a whole, or it isn't a register
+  ModrmReg,
+  ModrmRm,
+  Opcode,     ///< the opcode's low three bits
+  Vvvv,       ///< of a VEX prefix
+  Immediate,  ///< the upper half of the immediate
+};
+
+/// Four bytes, since a decoded block is full of them.
 struct Operand {
-  OperandKind kind = OperandKind::None;
+  OperandKind kind : 4 = OperandKind::None;
+  OperandField field : 4 = OperandField::Implicit;
   u8 reg = 0;
   u16 size = 0;  ///< bytes
 };
@@ -69,6 +81,48 @@ enum class ControlFlow : u8 {
   Far,          ///< far transfers, interrupts, HLT: anything may have changed afterwards
 };
 
+/// How a binary translator treats an instruction; the interpreter executes them all alike. Whatever
+/// isn't known to be safe natively has Emulate: default-deny. Modes matter only inasmuch as an
+/// instruction that is invalid, or needs more checks than the translator has, is emulated there.
+enum class TranslationPolicy : u8 {
+  /// One call to the interpreter's handler, then on in the block. The handler's Completion still
+  /// has
+  /// the last word.
+  Emulate,
+  /// Like Emulate, but modes, mappings, segments or code may have changed: the block ends. Also
+  /// what
+  /// always raises an event.
+  EmulateAndLeave,
+  /// The same operation re-encoded for 64-bit mode: general registers, arithmetic flags and at most
+  /// one memory operand, no state besides. BT, BTS, BTR and BTC with a register as the bit's number
+  /// reach beyond their operand.
+  Copy,
+  /// Like Copy with the guest's x87 state in the host's registers: CR0.EM and TS must be clear (for
+  /// FWAIT it would do that MP and TS aren't both set).
+  X87,
+  /// MMX registers, which are x87 state: CR0.EM and TS must be clear.
+  Mmx,
+  /// SSE to SSE4.2, AES and SHA in their legacy encodings: CR0.EM and TS clear, CR4.OSFXSR set.
+  Simd,
+  /// MMX and XMM registers in one instruction: the conditions of both.
+  SimdMmx,
+  /// VEX encodings of vectors: CR0.TS clear, CR4.OSXSAVE and XCR0's SSE and AVX bits set, protected
+  /// mode. EM and OSFXSR don't matter.
+  Avx,
+  Stack,      ///< PUSH POP PUSHA POPA ENTER LEAVE, without segment registers
+  FlagStack,  ///< PUSHF POPF: IOPL and virtual-8086 mode decide what they may do
+  Branch,     ///< near JMP Jcc CALL RET LOOPcc JCXZ JECXZ
+  String,     ///< MOVS STOS LODS CMPS SCAS, with or without REP
+  Port,       ///< IN OUT INS OUTS
+  Flag,       ///< CLI STI CLD STD: flags that don't live in the host's
+  Inline,     ///< sensitive or without a 64-bit twin, but short: RDTSC, XLAT
+};
+
+/// The six arithmetic flags, packed to sets that fit a byte.
+namespace flag_bits {
+inline constexpr u8 CF = 1, PF = 2, AF = 4, ZF = 8, SF = 16, OF = 32, All = 63;
+}  // namespace flag_bits
+
 struct Instruction {
   Handler handler = nullptr;
   u16 mnemonic = 0;     ///< ZydisMnemonic; the number of the line in instructions.def's order too
@@ -76,8 +130,15 @@ struct Instruction {
   u8 operand_size = 4;  ///< effective operand size in bytes: 2, 4 (8 in long mode)
   u8 address_size = 4;  ///< effective address size in bytes: 2, 4 (8)
   ControlFlow control_flow = ControlFlow::Sequential;
+  TranslationPolicy policy = TranslationPolicy::Emulate;
   RepeatPrefix repeat = RepeatPrefix::None;
   bool lock = false;
+  /// Flags (flag_bits) whose old value matters: tested, or kept by some operands, processors or far
+  /// transfers. Flags in neither mask are neither looked at nor changed, unless there is a fault.
+  u8 flags_read = 0;
+  /// Flags that are replaced whatever the operands, if there is no fault: their old value is dead
+  /// unless `flags_read` has them too.
+  u8 flags_written = 0;
   u8 operand_count = 0;  ///< explicit operands, in Intel order
   std::array<Operand, 5> operands{};
   MemoryOperand memory;

@@ -94,7 +94,7 @@ void Processor::flush_tlb(bool also_global) {
 
 void Processor::flush_tlb_page(u64 linear) {
   tlb_.flush_page(linear);
-  if (code_cache_ != nullptr) code_cache_->translations_changed();
+  if (code_cache_ != nullptr) code_cache_->page_translation_changed(linear);
 }
 
 GuestResult<const TlbEntry*> Processor::fill_tlb(u64 linear, PageAccess access) {

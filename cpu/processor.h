@@ -43,6 +43,11 @@ class CodeCacheClient {
   virtual void code_written(PhysicalAddress address, u64 length) = 0;
   /// The linear-to-physical mapping may have changed (CR3, INVLPG, paging bits).
   virtual void translations_changed() = 0;
+  /// The same for a single page (INVLPG).
+  virtual void page_translation_changed(u64 linear) {
+    (void)linear;
+    translations_changed();
+  }
 };
 
 class Processor final : public CodeObserver {
@@ -199,6 +204,8 @@ class Processor final : public CodeObserver {
   bool service_events();
   /// INTR. From the vCPU's thread only.
   void set_interrupt_line(bool asserted);
+  /// An interrupt or NMI waits for the processor to accept it.
+  bool interrupt_waits() const { return interrupt_line_ || state.nmi_pending; }
   void request_nmi();
   /// Asks the engine to come back soon with Exit::Kicked. From any thread.
   void kick() { attention_.fetch_or(kKick); }

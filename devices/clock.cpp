@@ -7,12 +7,14 @@ namespace ringshift::devices {
 void EventClock::insert(Timer& timer) {
   armed_.push_back(&timer);
   timer.sequence_ = sequence_++;
-  next_deadline_ = std::min(next_deadline_, timer.deadline_);
+  set_next(std::min(next_deadline_, timer.deadline_));
 }
 
 void EventClock::remove(Timer& timer) {
   std::erase(armed_, &timer);
-  update_next();
+  Nanoseconds next = kNever;
+  for (const Timer* other : armed_) next = std::min(next, other->deadline_);
+  set_next(next);
 }
 
 u32 EventClock::order_of(const Timer& timer) const {
@@ -22,9 +24,10 @@ u32 EventClock::order_of(const Timer& timer) const {
   }));
 }
 
-void EventClock::update_next() {
-  next_deadline_ = kNever;
-  for (const Timer* timer : armed_) next_deadline_ = std::min(next_deadline_, timer->deadline_);
+void EventClock::set_next(Nanoseconds deadline) {
+  if (deadline == next_deadline_) return;
+  next_deadline_ = deadline;
+  if (listener_ != nullptr) listener_->deadline_changed(deadline);
 }
 
 void EventClock::run_due() {

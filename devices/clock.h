@@ -36,6 +36,15 @@ class ManualTime final : public TimeSource {
   Nanoseconds now_ = 0;
 };
 
+/// Hears at once when the earliest deadline changes, so that whoever waits for it can wait for
+/// another.
+class DeadlineListener {
+ public:
+  virtual ~DeadlineListener() = default;
+  /// `next` is EventClock::next_deadline(). Must not arm or cancel timers.
+  virtual void deadline_changed(Nanoseconds next) = 0;
+};
+
 class Timer;
 
 class EventClock {
@@ -49,6 +58,10 @@ class EventClock {
   /// Deadline of the earliest armed timer, or kNever.
   Nanoseconds next_deadline() const { return next_deadline_; }
 
+  /// One at a time; null takes it away. A timer that is armed anew is cancelled first: that may be
+  /// two calls, the first with a later deadline.
+  void set_listener(DeadlineListener* listener) { listener_ = listener; }
+
   /// Fires every timer whose deadline has come, earliest first; a timer that re-arms itself in the
   /// past fires again in the same call, at most `kMostRepeats` times, so that a guest that programs
   /// an absurd rate can't keep the machine here.
@@ -61,11 +74,12 @@ class EventClock {
   /// How many timers with the same deadline come before it.
   u32 order_of(const Timer& timer) const;
   void remove(Timer& timer);
-  void update_next();
+  void set_next(Nanoseconds deadline);
 
   TimeSource& source_;
   std::vector<Timer*> armed_;  // unordered: a board has some twenty timers
   Nanoseconds next_deadline_ = kNever;
+  DeadlineListener* listener_ = nullptr;
   /// Below are the orders of timers from a snapshot, which were armed before all others.
   u64 sequence_ = u64{1} << 32;
 };

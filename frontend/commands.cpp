@@ -80,7 +80,11 @@ int print_completion(std::ostream& out) {
          "    --display) COMPREPLY=($(compgen -W 'sdl none' -- \"$word\")); return ;;\n"
          "    --serial) COMPREPLY=($(compgen -W 'stdio file: unix: pty none' -- \"$word\")); "
          "return ;;\n"
-         "    --engine) COMPREPLY=($(compgen -W 'interpreter' -- \"$word\")); return ;;\n"
+         "    --engine) COMPREPLY=($(compgen -W '";
+  for (const EngineKind kind : engine_kinds()) {
+    if (engine_built_in(kind)) out << engine_name(kind) << ' ';
+  }
+  out << "' -- \"$word\")); return ;;\n"
          "  esac\n"
          "  if [[ $word == -* ]]; then\n"
          "    COMPREPLY=($(compgen -W '";

@@ -19,7 +19,8 @@ Machine::Machine(mmu::GuestMemory memory, MachineConfig config, RebootPolicy pol
 
 Machine::~Machine() = default;
 
-Result<std::unique_ptr<Machine>> Machine::create(MachineConfig config, RebootPolicy policy) {
+Result<std::unique_ptr<Machine>> Machine::create(MachineConfig config, RebootPolicy policy,
+                                                 const EngineMaker& maker) {
   // RAM and video memory, and room for the ROM images.
   const u64 capacity =
       config.memory + devices::Board::kVideoMemory + 2 * bios::FirmwareImage::kLargest;
@@ -27,11 +28,11 @@ Result<std::unique_ptr<Machine>> Machine::create(MachineConfig config, RebootPol
   auto memory = mmu::GuestMemory::create(capacity);
   if (!memory) return memory.error();
   std::unique_ptr<Machine> machine(new Machine(*std::move(memory), std::move(config), policy));
-  if (auto assembled = machine->assemble(); !assembled) return assembled.error();
+  if (auto assembled = machine->assemble(maker); !assembled) return assembled.error();
   return machine;
 }
 
-Result<void> Machine::assemble() {
+Result<void> Machine::assemble(const EngineMaker& maker) {
   const auto layout = bios::MemoryLayout::create(config_.memory);
   if (!layout) return layout.error();
   if (auto mapped = map_memory(*layout); !mapped) return mapped;
@@ -47,7 +48,9 @@ Result<void> Machine::assemble() {
   if (!board) return board.error();
   board_ = *std::move(board);
   platform_.connect(*board_, *processor_);
-  engine_ = std::make_unique<cpu::Interpreter>(*processor_);
+  auto engine = maker(config_.engine, {*processor_, processor_memory_, map_, memory_});
+  if (!engine) return engine.error();
+  engine_ = *std::move(engine);
   if (auto configured = configure_firmware(*layout); !configured) return configured;
   reset(devices::ResetKind::PowerOn);
   return {};
@@ -104,13 +107,25 @@ void Machine::reset(devices::ResetKind kind) {
   processor_->reset();
 }
 
+/// An engine that doesn't poll is interrupted; the timer must be made on the vCPU's thread.
+Result<void> Machine::prepare_deadlines() {
+  if (engine_->polls_deadlines()) return {};
+  auto timer = DeadlineTimer::create(time_, clock_, *processor_);
+  if (!timer) return timer.error();
+  deadline_timer_ = *std::move(timer);
+  return {};
+}
+
 MachineEnd Machine::run() {
+  if (const auto prepared = prepare_deadlines(); !prepared) {
+    return {MachineEnd::Reason::HostFailure, 0, prepared.error().message, processor_->state};
+  }
   while (!end_) {
     run_posted();
     clock_.run_due();
     handle_requests();
     if (end_) break;
-    switch (engine_->run()) {
+    switch (run_engine()) {
       case cpu::Exit::Deadline:
         break;
       case cpu::Exit::Kicked:
@@ -126,7 +141,20 @@ MachineEnd Machine::run() {
         break;
     }
   }
+  deadline_timer_.reset();
   return *end_;
+}
+
+/// Whoever posts kicks first and then looks whether the engine runs; here it is the other way
+/// round, so that one of the two notices the other.
+cpu::Exit Machine::run_engine() {
+  engine_runs_.store(true);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (deadline_timer_) deadline_timer_->engine_enters();
+  const cpu::Exit exit = engine_->run();
+  if (deadline_timer_) deadline_timer_->engine_leaves();
+  engine_runs_.store(false, std::memory_order_release);
+  return exit;
 }
 
 void Machine::post(std::function<void()> action) {
@@ -135,6 +163,7 @@ void Machine::post(std::function<void()> action) {
     queue_.push_back(std::move(action));
   }
   processor_->kick();
+  if (engine_runs_.load()) engine_->wake();
   posted_.notify_one();
 }
 
@@ -152,15 +181,17 @@ void Machine::run_posted() {
 }
 
 void Machine::wait_for_event() {
+  const devices::Nanoseconds deadline = clock_.next_deadline();
+  const devices::Nanoseconds now = clock_.now();
+  if (deadline <= now) return;
+  if (deadline_timer_) deadline_timer_->disarm();
   std::unique_lock lock(mutex_);
   const auto woken = [this] { return !queue_.empty(); };
-  const devices::Nanoseconds deadline = clock_.next_deadline();
   if (deadline == devices::kNever) {
     posted_.wait(lock, woken);
     return;
   }
-  const devices::Nanoseconds now = clock_.now();
-  if (deadline > now) posted_.wait_for(lock, std::chrono::nanoseconds(deadline - now), woken);
+  posted_.wait_for(lock, std::chrono::nanoseconds(deadline - now), woken);
 }
 
 void Machine::handle_requests() {
@@ -171,7 +202,7 @@ void Machine::handle_requests() {
 
 void Machine::end(MachineEnd::Reason reason, u32 value) {
   // The first cause stands: a guest that panics and then resets has panicked.
-  if (!end_) end_ = MachineEnd{reason, value, processor_->state};
+  if (!end_) end_ = MachineEnd{reason, value, {}, processor_->state};
 }
 
 void Machine::request_reset() {

@@ -16,9 +16,10 @@
 #include "bios/firmware_config.h"
 #include "bios/memory_layout.h"
 #include "cpu/engine.h"
-#include "cpu/interpreter/interpreter.h"
 #include "cpu/processor.h"
 #include "devices/board.h"
+#include "frontend/engine_factory.h"
+#include "frontend/host/deadline_timer.h"
 #include "frontend/host/host_time.h"
 #include "frontend/machine_platform.h"
 #include "mmu/guest_memory.h"
@@ -37,7 +38,12 @@ struct MachineConfig {
   std::vector<std::string> initrds;  ///< Linux: joined; Multiboot: modules, "FILE arguments"
   std::string command_line;
   devices::BoardConfig board;
+  EngineConfig engine;
 };
+
+/// Builds the machine's engine: make_engine(), or a program's own.
+using EngineMaker =
+    std::function<Result<std::unique_ptr<cpu::Engine>>(const EngineConfig&, const EngineParts&)>;
 
 /// How a machine came to its end.
 struct MachineEnd {
@@ -48,9 +54,11 @@ struct MachineEnd {
     Panic,        ///< the guest said so (pvpanic)
     DebugExit,    ///< isa-debug-exit; see `value`
     Stopped,      ///< stop() was called
+    HostFailure,  ///< the host couldn't give what running needs; see `message`
   };
   Reason reason = Reason::Stopped;
   u32 value = 0;
+  std::string message;
   cpu::State state;  ///< the processor at that moment, for reports
 };
 
@@ -58,7 +66,8 @@ enum class RebootPolicy : u8 { Reboot, End };
 
 class Machine final : private devices::MachineControl {
  public:
-  static Result<std::unique_ptr<Machine>> create(MachineConfig config, RebootPolicy policy);
+  static Result<std::unique_ptr<Machine>> create(MachineConfig config, RebootPolicy policy,
+                                                 const EngineMaker& maker = make_engine);
   ~Machine() override;
 
   /// Runs the guest until it ends; call once, on the thread that is to be the vCPU's.
@@ -73,17 +82,19 @@ class Machine final : private devices::MachineControl {
   // --- On the vCPU's thread (from within posted actions), or before and after run() ---
   devices::Board& board() { return *board_; }
   const cpu::State& processor_state() const { return processor_->state; }
-  cpu::EngineStatistics statistics() const { return engine_->statistics(); }
+  const cpu::Engine& engine() const { return *engine_; }
   devices::EventClock& clock() { return clock_; }
   u64 resident_guest_memory() const { return memory_.resident(); }
   const mmu::MemoryMap& memory_map() const { return map_; }
 
  private:
   Machine(mmu::GuestMemory memory, MachineConfig config, RebootPolicy policy);
-  Result<void> assemble();
+  Result<void> assemble(const EngineMaker& maker);
   Result<void> map_memory(const bios::MemoryLayout& layout);
   Result<void> configure_firmware(const bios::MemoryLayout& layout);
   void reset(devices::ResetKind kind);
+  Result<void> prepare_deadlines();
+  cpu::Exit run_engine();
   void run_posted();
   void wait_for_event();
   void handle_requests();
@@ -107,7 +118,9 @@ class Machine final : private devices::MachineControl {
   MachinePlatform platform_;
   std::unique_ptr<cpu::Processor> processor_;
   std::unique_ptr<devices::Board> board_;
-  std::unique_ptr<cpu::Interpreter> engine_;
+  std::unique_ptr<cpu::Engine> engine_;
+  std::unique_ptr<DeadlineTimer> deadline_timer_;  ///< during run(), unless the engine polls
+  std::atomic<bool> engine_runs_ = false;
 
   std::optional<MachineEnd> end_;
   bool reset_requested_ = false;

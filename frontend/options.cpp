@@ -1,6 +1,7 @@
 #include "frontend/options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <map>
 
 #include "frontend/dialogue/matcher.h"
@@ -18,9 +19,14 @@ struct RawRun {
   unsigned cpus = 1;
   std::string cdrom;
   std::vector<std::string> expect, send, script, serial;
-  std::string display, engine, debug_exit, statistics;
+  std::string display, debug_exit, statistics, dump_blocks;
+  std::string engine{engine_name(kDefaultEngine)};
+  std::vector<std::string> disable_opt;
   double timeout = 0;
 };
+
+/// What CLI11 gives a flag that stands without a value.
+constexpr const char* kNoValue = "true";
 
 constexpr const char* kRunFooter =
     "Sizes take K, M or G; a plain number is MiB. --expect, --send and --script are steps of one\n"
@@ -29,6 +35,16 @@ constexpr const char* kRunFooter =
     "--fail-on,\n"
     "panic, reset under --no-reboot); 2 usage; 3 host error; 124 time-out; (value<<1)|1 from\n"
     "--debug-exit; 128+N signal N.";
+
+/// An option that may be given several times, one value each time. CLI11 by itself would give it
+/// all words that follow, IMAGE among them.
+CLI::Option* add_repeatable(CLI::App& run, const std::string& name,
+                            std::vector<std::string>& values, const std::string& description) {
+  return run.add_option(name, values, description)
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false);
+}
 
 void add_run_options(CLI::App& run, RawRun& raw) {
   RunOptions& o = raw.options;
@@ -40,34 +56,43 @@ void add_run_options(CLI::App& run, RawRun& raw) {
       ->check(CLI::Range(1U, 1U));
   run.add_option("--kernel", o.kernel, "Linux bzImage or Multiboot kernel to boot directly");
   run.add_option("--initrd", o.initrd, "Initial ramdisk for --kernel");
-  run.add_option("--module", o.modules, "Multiboot module, \"FILE arguments\"; repeatable");
+  add_repeatable(run, "--module", o.modules, "Multiboot module, \"FILE arguments\"; repeatable");
   run.add_option("--append", o.append, "Command line for --kernel");
-  run.add_option("--floppy", o.floppies, "Floppy image; twice for two drives");
+  add_repeatable(run, "--floppy", o.floppies, "Floppy image; twice for two drives");
   run.add_option("--cdrom", raw.cdrom, "CD-ROM image");
-  run.add_option("--disk", o.disks, "Hard disk image; repeatable");
+  add_repeatable(run, "--disk", o.disks, "Hard disk image; repeatable");
   run.add_option("--boot", o.boot, "Boot order, letters of a (floppy), c (disk), d (CD)");
   run.add_flag("--snapshot", o.snapshot, "Keep writes in temporary files; images stay untouched");
   run.add_option("--bios", o.bios, "Firmware ROM instead of SeaBIOS, 64 KiB to 4 MiB");
   run.add_option("--display", raw.display, "sdl or none [sdl if there is a display]")
       ->check(CLI::IsMember({"sdl", "none"}));
-  run.add_option("--serial", raw.serial,
+  add_repeatable(run, "--serial", raw.serial,
                  "COM1, then COM2: stdio, file:F, unix:F, pty or none [stdio without a window]");
   run.add_option("--parallel", o.parallel, "File for LPT1's output");
   run.add_option("--debug-console", o.debug_console, "File for output to ports 402h and E9h");
-  run.add_option("--expect", raw.expect, "Wait for REGEX on the serial line or text screen");
-  run.add_option("--send", raw.send, "Send TEXT (\\n is Enter), key:NAMES or type:TEXT");
-  run.add_option("--script", raw.script, "File with steps of the dialogue");
-  run.add_option("--fail-on", o.fail_on, "End with status 1 when REGEX appears");
+  add_repeatable(run, "--expect", raw.expect, "Wait for REGEX on the serial line or text screen");
+  add_repeatable(run, "--send", raw.send, "Send TEXT (\\n is Enter), key:NAMES or type:TEXT");
+  add_repeatable(run, "--script", raw.script, "File with steps of the dialogue");
+  add_repeatable(run, "--fail-on", o.fail_on, "End with status 1 when REGEX appears");
   run.add_flag("--allow-panic", o.allow_panic, "Don't treat a kernel panic as a failure by itself");
   run.add_option("--timeout", raw.timeout, "End with status 124 after this many seconds")
       ->check(CLI::PositiveNumber);
   run.add_flag("--no-reboot", o.no_reboot, "End with status 1 when the guest resets");
   run.add_option("--debug-exit", raw.debug_exit, "Port of an isa-debug-exit device");
   run.add_option("--screenshot", o.screenshot, "Write the last screen as PNG");
-  run.add_option("--engine", raw.engine, "interpreter [interpreter]")
-      ->check(CLI::IsMember({"interpreter"}));
-  run.add_option("--stats", raw.statistics, "Print statistics at the end, or write them as JSON")
-      ->expected(0, 1);
+  run.add_option("--engine", raw.engine,
+                 "translator, interpreter or lockstep [" + raw.engine + "]");
+  add_repeatable(run, "--disable-opt", raw.disable_opt,
+                 "Optimisations of the engine to leave out, separated by commas, or all")
+      ->delimiter(',');
+  // Flags with a value, and not options with an optional one: those would take IMAGE for theirs.
+  run.add_flag("--dump-blocks", raw.dump_blocks,
+               "Write guest code beside its translation to standard error, or to =FILE");
+  run.add_flag("--check-recovery", o.engine.check_recovery,
+               "Lockstep: check what a fault would recover at each host instruction");
+  run.add_flag("--perf-map", o.engine.perf_map, "Write /tmp/perf-PID.map, for perf");
+  run.add_flag("--stats", raw.statistics,
+               "Print statistics at the end, or write them to =FILE as JSON");
   run.footer(kRunFooter);
 }
 
@@ -158,6 +183,59 @@ std::string take_media(RunOptions& options) {
   return {};
 }
 
+std::string listed(const std::vector<std::string_view>& names) {
+  std::string text;
+  for (const std::string_view name : names) {
+    if (!text.empty()) text += ", ";
+    text += name;
+  }
+  return text;
+}
+
+std::string take_disabled(const std::vector<std::string>& names, EngineConfig& engine) {
+  const auto known = optimisations(engine.kind);
+  if (!names.empty() && known.empty()) {
+    return bad("--disable-opt",
+               "engine '" + std::string(engine_name(engine.kind)) + "' has no optimisations");
+  }
+  for (const std::string& name : names) {
+    if (name == "all") {
+      engine.disabled_optimisations.assign(known.begin(), known.end());
+      return {};
+    }
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      return bad("--disable-opt",
+                 "'" + name + "' is none of all, " + listed({known.begin(), known.end()}));
+    }
+    engine.disabled_optimisations.push_back(name);
+  }
+  return {};
+}
+
+std::string take_engine(const CLI::App& run, const RawRun& raw, RunOptions& options) {
+  EngineConfig& engine = options.engine;
+  const auto kind = engine_kind(raw.engine);
+  if (!kind) {
+    std::vector<std::string_view> names;
+    for (const EngineKind one : engine_kinds()) names.push_back(engine_name(one));
+    return bad("--engine", "'" + raw.engine + "' is none of " + listed(names));
+  }
+  if (!engine_built_in(*kind)) return bad("--engine", "'" + raw.engine + "' isn't built in");
+  engine.kind = *kind;
+  if (engine.check_recovery && *kind != EngineKind::Lockstep) {
+    return bad("--check-recovery", "only the lockstep engine can");
+  }
+  if (!engine_translates(*kind)) {
+    const std::string why = "engine '" + raw.engine + "' doesn't translate";
+    if (run.count("--dump-blocks") > 0) return bad("--dump-blocks", why);
+    if (engine.perf_map) return bad("--perf-map", why);
+  }
+  if (run.count("--dump-blocks") > 0) {
+    engine.dump_blocks = raw.dump_blocks == kNoValue ? "-" : raw.dump_blocks;
+  }
+  return take_disabled(raw.disable_opt, engine);
+}
+
 /// Checks what CLI11 has collected; an empty string, or one line about what is wrong.
 std::string finish(const CLI::App& run, RawRun& raw) {
   RunOptions& options = raw.options;
@@ -171,7 +249,7 @@ std::string finish(const CLI::App& run, RawRun& raw) {
   if (raw.display == "sdl") options.display = Display::Sdl;
   if (raw.display == "none") options.display = Display::None;
   options.statistics = run.count("--stats") > 0;
-  options.statistics_file = raw.statistics;
+  if (raw.statistics != kNoValue) options.statistics_file = raw.statistics;
   if (!raw.debug_exit.empty()) {
     std::size_t used = 0;
     unsigned long port = 0x10000;
@@ -185,7 +263,8 @@ std::string finish(const CLI::App& run, RawRun& raw) {
     }
     options.debug_exit = static_cast<u16>(port);
   }
-  for (const auto& check : {take_serial(raw.serial, options), take_media(options)}) {
+  for (const auto& check :
+       {take_engine(run, raw, options), take_serial(raw.serial, options), take_media(options)}) {
     if (!check.empty()) return check;
   }
   return take_dialogue(run, raw, options);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cpu/types.h"
+#include "frontend/engine_factory.h"
 
 namespace ringshift::frontend {
 
@@ -22,7 +23,6 @@ inline constexpr int kSignalBase = 128;  ///< plus the signal's number
 }  // namespace exit_status
 
 enum class Display : u8 { Automatic, Sdl, None };
-enum class EngineKind : u8 { Interpreter };
 
 /// Where a serial line ends on the host.
 struct SerialTarget {
@@ -64,7 +64,7 @@ struct RunOptions {
   bool no_reboot = false;
   std::optional<u16> debug_exit;
   std::string screenshot;
-  EngineKind engine = EngineKind::Interpreter;
+  EngineConfig engine;
   bool statistics = false;
   std::string statistics_file;
 };

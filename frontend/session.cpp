@@ -286,6 +286,9 @@ int Session::guest_status(std::string& reason) const {
       return static_cast<int>(((machine_end_.value << 1) | 1) & 0xFF);
     case MachineEnd::Reason::Stopped:
       return exit_status::kSuccess;
+    case MachineEnd::Reason::HostFailure:
+      reason = machine_end_.message;
+      return exit_status::kHostError;
   }
   return exit_status::kGuestFailure;
 }
@@ -313,10 +316,6 @@ int Session::conclude() {
     case Ended::Signal:
       status = exit_status::kSignalBase + signal_;
       break;
-    case Ended::HostError:
-      reason = host_error_;
-      status = exit_status::kHostError;
-      break;
   }
   if (!reason.empty()) report_failure(reason);
   if (options_.statistics) write_statistics();
@@ -331,14 +330,15 @@ void Session::report_failure(const std::string& reason) {
   if (const std::string serial = dialogue_.serial().last_lines(20); !serial.empty()) {
     std::cerr << "--- last serial lines ---\n" << serial << '\n';
   }
-  if (ended_ == Ended::Guest) {
+  if (ended_ == Ended::Guest && machine_end_.reason != MachineEnd::Reason::HostFailure) {
     std::cerr << "--- registers ---\n" << format_registers(machine_end_.state);
   }
 }
 
 void Session::write_statistics() {
   RunStatistics statistics;
-  statistics.engine = machine_->statistics();
+  statistics.engine_name = machine_->engine().name();
+  statistics.engine = machine_->engine().statistics();
   statistics.wall_seconds = elapsed();
   statistics.cpu_seconds = cpu_seconds_;
   statistics.guest_memory = options_.memory;

@@ -47,7 +47,7 @@ class Session final : private DialogueActions {
     bool fresh_frame = false;
     std::atomic<bool> asked = false;
   };
-  enum class Ended : u8 { No, Guest, Met, Failed, Timeout, Signal, Quit, HostError };
+  enum class Ended : u8 { No, Guest, Met, Failed, Timeout, Signal, Quit };
 
   explicit Session(const RunOptions& options);
   Result<void> open_lines();
@@ -100,7 +100,6 @@ class Session final : private DialogueActions {
   double started_ = 0;
   double cpu_seconds_ = 0;
   double next_look_ = 0;
-  std::string host_error_;
 };
 
 }  // namespace ringshift::frontend

@@ -31,15 +31,23 @@ cpu::TranslateResult ProcessorMemory::translate(const cpu::PagingContext& contex
 }
 
 u64 ProcessorMemory::read_physical(PhysicalAddress address, unsigned size) {
-  return map_.read_value(mask_a20(address), size);
+  const PhysicalAddress at = mask_a20(address);
+  if (journal_ != nullptr && map_.host_page(at.page()).read == nullptr &&
+      !journal_->on_device_read(at, size)) {
+    return ~u64{0};
+  }
+  return map_.read_value(at, size);
 }
 
 void ProcessorMemory::write_physical(PhysicalAddress address, u64 value, unsigned size) {
+  if (journal_ != nullptr && !journal_->on_write(mask_a20(address), size)) return;
   map_.write_value(mask_a20(address), value, size);
 }
 
 cpu::HostPage ProcessorMemory::host_page(PhysicalAddress page) {
-  return map_.host_page(mask_a20(page));
+  cpu::HostPage host = map_.host_page(mask_a20(page));
+  if (journal_ != nullptr) host.write = nullptr;
+  return host;
 }
 
 void ProcessorMemory::watch_code(PhysicalAddress page) {

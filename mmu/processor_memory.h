@@ -10,6 +10,17 @@
 
 namespace ringshift::mmu {
 
+/// Hears of the processor's own accesses before they are made, and may forbid them: for lockstep
+/// runs, which execute instructions on trial.
+class AccessJournal {
+ public:
+  virtual ~AccessJournal() = default;
+  /// False: the write isn't made.
+  virtual bool on_write(PhysicalAddress address, unsigned size) = 0;
+  /// A read that memory doesn't serve. False: it isn't made, and gives all ones.
+  virtual bool on_device_read(PhysicalAddress address, unsigned size) = 0;
+};
+
 class ProcessorMemory final : public cpu::MemoryPort,
                               private WriteObserver,
                               private RemapObserver,
@@ -22,6 +33,8 @@ class ProcessorMemory final : public cpu::MemoryPort,
 
   /// Who hears of writes to watched code and of remapping; the processor, once it exists.
   void set_observer(cpu::CodeObserver* observer) { observer_ = observer; }
+  /// From now on every write passes `journal`: host_page() gives no pointer for writing.
+  void set_journal(AccessJournal* journal) { journal_ = journal; }
   /// The A20 gate: disabled, address bit 20 is always 0. A change counts as a remapping.
   void set_a20(bool enabled);
   bool a20() const { return a20_mask_ == kA20Enabled; }
@@ -57,6 +70,7 @@ class ProcessorMemory final : public cpu::MemoryPort,
   MemoryMap& map_;
   PagingModel model_;
   cpu::CodeObserver* observer_ = nullptr;
+  AccessJournal* journal_ = nullptr;
   RemapObserver* a20_observer_ = nullptr;
   u64 a20_mask_ = kA20Enabled;
 };

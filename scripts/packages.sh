@@ -14,6 +14,7 @@ build=(
 guests=(debian-archive-keyring dpkg cpio gzip)
 test=(catch2 clang-format-14 acpica-tools e2fsprogs xvfb xauth xdotool libbenchmark-dev)
 develop=(gcovr python3 clang-tidy-14)  # coverage.sh, tidy.sh
+benchmark=(gcc-multilib qemu-system-x86 python3)  # benchmarks/guest
 
 wanted=()
 list=no
@@ -24,6 +25,7 @@ for group in "$@"; do
     guests) wanted+=("${guests[@]}") ;;
     test) wanted+=("${test[@]}") ;;
     develop) wanted+=("${develop[@]}") ;;
+    benchmark) wanted+=("${benchmark[@]}") ;;
     *) echo "packages.sh: unknown group '$group'" >&2; exit 2 ;;
   esac
 done

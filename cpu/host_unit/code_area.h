@@ -20,6 +20,10 @@ class CodeArea {
 
   /// Copies `code` in and returns its executable address; null when the area is full.
   const u8* append(std::span<const u8> code);
+  /// Where the next append() will place its code.
+  const u8* next() const { return executable_ + used_; }
+  /// The writable address of code that has been appended.
+  u8* writable(const u8* executable) const { return writable_ + (executable - executable_); }
   /// Forgets all code. The caller makes sure that nobody keeps an address into it.
   void clear();
   bool contains(u64 address) const {
@@ -34,7 +38,6 @@ class CodeArea {
   std::size_t used_ = 0;
   u8* writable_ = nullptr;
   const u8* executable_ = nullptr;
-  bool reused_ = false;  ///< addresses have held other code before: executing needs a serialization
 };
 
 }  // namespace ringshift::cpu

@@ -4,7 +4,7 @@
 // take.
 #pragma once
 
-#include "cpu/host_unit/encoding.h"
+#include "cpu/encoding.h"
 #include "cpu/types.h"
 
 namespace ringshift::cpu {

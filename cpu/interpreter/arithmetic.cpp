@@ -67,7 +67,7 @@ Handler bind_unary(const Instruction& instruction) {
 
 template <typename T>
 constexpr Operand accumulator() {
-  return {OperandKind::Gpr, Rax, sizeof(T)};
+  return Operand{.kind = OperandKind::Gpr, .reg = Rax, .size = sizeof(T)};
 }
 
 template <typename T, bool memory>

@@ -8,7 +8,7 @@
 
 namespace ringshift::cpu {
 
-#define INSTRUCTION(mnemonic, binder, feature, test) Handler binder(const Instruction&);
+#define INSTRUCTION(mnemonic, binder, feature, test, policy) Handler binder(const Instruction&);
 #include "cpu/instructions.def"
 #undef INSTRUCTION
 

@@ -15,6 +15,7 @@ Interpreter::~Interpreter() {
 EngineStatistics Interpreter::statistics() const {
   EngineStatistics statistics;
   statistics.instructions = instructions_ + processor_.string_iterations;
+  statistics.instructions_interpreted = statistics.instructions;
   statistics.blocks_decoded = cache_.decoded();
   statistics.blocks_invalidated = cache_.invalidated();
   statistics.interrupts = processor_.interrupts_delivered;
@@ -47,6 +48,7 @@ void Interpreter::refresh() {
 
 Exit Interpreter::run() {
   const State& state = processor_.state;
+  processor_.host_unit().forget_host_status();
   refresh();
   for (;;) {
     // Before the events: once service_events() has let an instruction begin, it must run.
@@ -73,6 +75,7 @@ Exit Interpreter::run() {
 
 bool Interpreter::run_one() {
   const State& state = processor_.state;
+  processor_.host_unit().forget_host_status();
   refresh();
   if (processor_.attention()) {
     processor_.take_kick();

@@ -21,6 +21,7 @@ class Interpreter final : public Engine, public CodeCacheClient {
 
   std::string_view name() const override { return "interpreter"; }
   Exit run() override;
+  bool polls_deadlines() const override { return true; }
   EngineStatistics statistics() const override;
 
   /// Executes exactly one instruction, or delivers exactly one pending event or fault, for lockstep

@@ -3,7 +3,7 @@
 // a part, how a memory operand must be aligned.
 #include <algorithm>
 
-#include "cpu/host_unit/encoding.h"
+#include "cpu/encoding.h"
 #include "cpu/interpreter/binders.h"
 #include "cpu/interpreter/fpu.h"
 

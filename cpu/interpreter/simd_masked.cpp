@@ -2,7 +2,7 @@
 // that the mask selects may fault, so that no single memory operand describes them.
 #include <cstring>
 
-#include "cpu/host_unit/encoding.h"
+#include "cpu/encoding.h"
 #include "cpu/interpreter/binders.h"
 #include "cpu/interpreter/fpu.h"
 

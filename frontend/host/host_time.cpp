@@ -23,8 +23,13 @@ devices::Nanoseconds HostTime::now() {
   return monotonic() - start_nanoseconds_;
 }
 
+u64 HostTime::host_monotonic(devices::Nanoseconds time) const {
+  constexpr u64 kFurthest = u64{1} << 63;  // 292 years: fits every time_t that counts them
+  return time < kFurthest - start_nanoseconds_ ? start_nanoseconds_ + time : kFurthest;
+}
+
 u64 HostTime::time_stamp() const {
-  return __rdtsc() - start_tsc_;
+  return __rdtsc() + time_stamp_offset();
 }
 
 }  // namespace ringshift::frontend

@@ -5,6 +5,8 @@
 
 #include <initializer_list>
 
+#include "frontend/host/deadline_timer.h"
+
 namespace ringshift::frontend {
 
 SignalReader::SignalReader() {
@@ -12,6 +14,7 @@ SignalReader::SignalReader() {
   sigemptyset(&mask);
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGCONT}) sigaddset(&mask, number);
   pthread_sigmask(SIG_BLOCK, &mask, &old_mask_);
+  block_kick_signal();
   // A closed pipe shows as EPIPE from write(), where it can be handled.
   std::signal(SIGPIPE, SIG_IGN);
   file_ = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);

@@ -1,6 +1,7 @@
 // SIGINT, SIGTERM, SIGHUP and SIGCONT as something to poll for: the session ends cleanly on the
 // first three, and puts the terminal right on the last. Create it before any thread, which then
-// inherit the blocked mask.
+// inherit the blocked mask. The signal that interrupts the vCPU's thread is blocked, too: that
+// thread unblocks it for itself (DeadlineTimer).
 #pragma once
 
 #include <csignal>

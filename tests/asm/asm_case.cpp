@@ -189,8 +189,9 @@ AsmResult collect(std::string engine, const CpuImage& image, const Outcome& outc
           {memory.stack, memory.stack + kPageSize}};
 }
 
-Result<std::unique_ptr<InterpreterEngine>> prepared_interpreter(const AsmCase& test) {
-  auto engine = InterpreterEngine::create();
+Result<std::unique_ptr<GuestEngine>> prepared_engine(const AsmCase& test, EngineKind kind,
+                                                     translator::Options options = {}) {
+  auto engine = GuestEngine::create(kind, options);
   if (!engine) return engine.error();
   (*engine)->enter(test.mode);
   fill_memory(test, (*engine)->memory());
@@ -200,21 +201,48 @@ Result<std::unique_ptr<InterpreterEngine>> prepared_interpreter(const AsmCase& t
   return engine;
 }
 
-enum class Style : u8 { Blocks, Steps };
+/// One way to run a test on a guest machine.
+struct Variant {
+  std::string name;
+  EngineKind kind = EngineKind::Interpreter;
+  bool steps = false;
+  translator::Options options;
+};
 
-Result<AsmResult> run_interpreter(const AsmCase& test, Style style) {
-  auto engine = prepared_interpreter(test);
+std::vector<Variant> all_variants() {
+  std::vector<Variant> variants{
+      {"interpreter, by steps", EngineKind::Interpreter, true, {}},
+      {"interpreter, by blocks", EngineKind::Interpreter, false, {}},
+      {"translator", EngineKind::Translator, false, {}},
+  };
+  variants.push_back({"translator, checked", EngineKind::CheckedTranslator, false, {}});
+  translator::Options none;
+  for (const std::string_view name : translator::kOptimisationNames) {
+    const auto which = *translator::Options::find(name);
+    translator::Options others;
+    others.disable(which);
+    none.disable(which);
+    variants.push_back(
+        {"translator without " + std::string(name), EngineKind::Translator, false, others});
+  }
+  variants.push_back({"translator without optimisations", EngineKind::Translator, false, none});
+  variants.push_back(
+      {"translator without optimisations, checked", EngineKind::CheckedTranslator, false, none});
+  return variants;
+}
+
+Result<AsmResult> run_variant(const AsmCase& test, const Variant& variant) {
+  auto engine = prepared_engine(test, variant.kind, variant.options);
   if (!engine) return engine.error();
   CpuImage image = test.start;
   Outcome outcome;
-  if (style == Style::Steps)
+  if (variant.steps)
     outcome = (*engine)->run_until(image, test.end(), kStepLimit);
   else if (test.mode == TestMode::User32)
     outcome = (*engine)->run_program(image);
   else
     outcome = (*engine)->run_to_halt(image, test.end());
-  const char* name = style == Style::Steps ? "interpreter, by steps" : "interpreter, by blocks";
-  return collect(name, image, outcome, (*engine)->memory());
+  return collect(variant.name, image, outcome, (*engine)->memory());
 }
 
 std::string failed_check(const AsmCase& test, const AsmResult& result) {
@@ -309,16 +337,16 @@ Result<std::vector<AsmResult>> run_case(const AsmCase& test) {
       std::printf("without the host: %s\n", host.error().message.c_str());
     }
   }
-  for (const Style style : {Style::Steps, Style::Blocks}) {
-    auto result = run_interpreter(test, style);
+  for (const Variant& variant : all_variants()) {
+    auto result = run_variant(test, variant);
     if (!result) return result.error();
     results.push_back(std::move(*result));
   }
   return results;
 }
 
-Result<void> trace_case(const AsmCase& test, const InterpreterEngine::Executed& executed) {
-  auto engine = prepared_interpreter(test);
+Result<void> trace_case(const AsmCase& test, const GuestEngine::Executed& executed) {
+  auto engine = prepared_engine(test, EngineKind::Interpreter);
   if (!engine) return engine.error();
   CpuImage image = test.start;
   (void)(*engine)->run_until(image, test.end(), kStepLimit, executed);

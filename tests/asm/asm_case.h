@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "cpu/result.h"
-#include "tests/asm/interpreter_engine.h"
+#include "tests/asm/guest_engine.h"
 #include "tests/asm/test_state.h"
 
 namespace ringshift::tests {
@@ -59,10 +59,11 @@ struct AsmResult {
   std::vector<u8> data, stack;
 };
 
-/// Runs the test on every engine that can; the host is left out where it refuses.
+/// Runs the test on every engine that can, the translator also without each of its optimisations
+/// and without all; the host is left out where it refuses.
 Result<std::vector<AsmResult>> run_case(const AsmCase& test);
 /// Runs the test on the interpreter alone, reporting each instruction executed.
-Result<void> trace_case(const AsmCase& test, const InterpreterEngine::Executed& executed);
+Result<void> trace_case(const AsmCase& test, const GuestEngine::Executed& executed);
 
 /// All violated expectations and all disagreements, one a line.
 std::vector<std::string> judge(const AsmCase& test, const std::vector<AsmResult>& results);

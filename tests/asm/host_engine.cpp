@@ -176,14 +176,19 @@ constexpr int kSignals[] = {SIGSEGV, SIGILL, SIGFPE, SIGTRAP, SIGBUS};
 
 /// Who handled these signals before; a handler finds its data only through globals.
 struct sigaction previous_actions[std::size(kSignals)];
+/// A signal is on its way through previous_actions.
+volatile sig_atomic_t passing_on = 0;
 
-/// A signal that isn't from code under test: the interpreter's own handler for its host unit, or a
-/// failure of the test program, which then dies of it.
+/// A signal that isn't from code under test: it is for the handler of an engine, or a failure of
+/// the test program, which then dies of it. Engines pass on what they don't know, too: what comes
+/// round again is nobody's.
 void pass_on(int number, siginfo_t* info, void* raw) {
   const auto index = std::find(std::begin(kSignals), std::end(kSignals), number) - kSignals;
   const struct sigaction& previous = previous_actions[index];
-  if ((previous.sa_flags & SA_SIGINFO) != 0) {
+  if ((previous.sa_flags & SA_SIGINFO) != 0 && passing_on == 0) {
+    passing_on = 1;
     previous.sa_sigaction(number, info, raw);
+    passing_on = 0;
   } else {
     signal(number, SIG_DFL);
   }
@@ -234,6 +239,26 @@ void unmap_all() {
   munmap(reinterpret_cast<void*>(kContextAddress), kHostPages);
 }
 
+/// Handlers of this engine for code under test. An engine of Ringshift's may have put its own over
+/// them when it first ran: then they are put on top again.
+bool own_signals() {
+  struct sigaction current {};
+  sigaction(SIGTRAP, nullptr, &current);
+  if ((current.sa_flags & SA_SIGINFO) != 0 && current.sa_sigaction == ringshift_host_signal_entry) {
+    return true;
+  }
+  struct sigaction action {};
+  action.sa_sigaction = ringshift_host_signal_entry;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+  for (std::size_t n = 0; n < std::size(kSignals); ++n) {
+    if (sigaction(kSignals[n], nullptr, &current) != 0) return false;
+    if (current.sa_sigaction == ringshift_host_signal_entry) continue;
+    previous_actions[n] = current;
+    if (sigaction(kSignals[n], &action, nullptr) != 0) return false;
+  }
+  return true;
+}
+
 Result<void> install_handlers() {
   static constexpr u64 kStackSize = 128 << 10;
   stack_t stack{};
@@ -243,14 +268,7 @@ Result<void> install_handlers() {
   if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, nullptr) != 0) {
     return Error{"host engine: no signal stack"};
   }
-  struct sigaction action {};
-  action.sa_sigaction = ringshift_host_signal_entry;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
-  for (std::size_t n = 0; n < std::size(kSignals); ++n) {
-    if (sigaction(kSignals[n], &action, &previous_actions[n]) != 0) {
-      return Error{"host engine: no signal handler"};
-    }
-  }
+  if (!own_signals()) return Error{"host engine: no signal handler"};
   return {};
 }
 
@@ -299,6 +317,10 @@ Result<std::unique_ptr<HostEngine>> HostEngine::create() {
 
 HostEngine::~HostEngine() {
   for (std::size_t n = 0; n < std::size(kSignals); ++n) {
+    struct sigaction current {};
+    sigaction(kSignals[n], nullptr, &current);
+    // Who came later and is on top stays there, and may go on passing signals to us.
+    if (current.sa_sigaction != ringshift_host_signal_entry) continue;
     sigaction(kSignals[n], &previous_actions[n], nullptr);
   }
   unmap_all();
@@ -342,6 +364,7 @@ void HostEngine::place_code(u32 address, std::span<const u8> bytes) {
 }
 
 Outcome HostEngine::run(CpuImage& image) {
+  own_signals();
   HostContext& shared = context();
   std::copy(image.gpr.begin(), image.gpr.end(), shared.gpr);
   shared.flags = image.eflags;

@@ -17,7 +17,7 @@ std::set<std::string> absent_features() {
   std::set<std::string> absent;
   const cpu::CpuidModel model = cpu::CpuidModel::from_host();
   std::size_t line = 0;
-#define INSTRUCTION(mnemonic, binder, feature, test)                   \
+#define INSTRUCTION(mnemonic, binder, feature, test, policy)           \
   if (!model.has(cpu::Feature::feature)) {                             \
     absent.insert(std::string(cpu::instruction_table_mnemonic(line))); \
   }                                                                    \
@@ -29,7 +29,7 @@ std::set<std::string> absent_features() {
 
 int check(int argc, char** argv) {
   std::set<std::string> covered = absent_features();
-  auto engine = InterpreterEngine::create();
+  auto engine = GuestEngine::create(EngineKind::Interpreter);
   if (!engine) return std::printf("%s\n", engine.error().message.c_str()), 1;
   const EncodingSpace generated((*engine)->decoder());
   for (const auto& mnemonic : generated.mnemonics()) covered.insert(mnemonic.name);

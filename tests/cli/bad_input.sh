@@ -58,7 +58,11 @@ refused 3 "[Mm]emory"                            --memory 100000G
 refused 2 "not a size"                           --memory plenty
 refused 2 "--display"                            --display hologram
 refused 2 "--serial"                             --serial tin-can
-refused 2 "--engine"                             --engine warp
+refused 2 "--engine.*translator, interpreter"    --engine warp
+refused 2 "--disable-opt.*(none|no opt)"         --disable-opt=haste
+refused 2 "--dump-blocks.*translate"             --engine interpreter --dump-blocks
+refused 2 "--check-recovery.*lockstep"           --engine translator --check-recovery
+refused 2 "--perf-map.*translate"                --engine interpreter --perf-map
 refused 2 "--boot"                               --boot z
 refused 2 "regular expression"                   --expect '('
 refused 3 "no-such-folder/out.*No such file"     --serial file:no-such-folder/out

@@ -12,7 +12,7 @@ struct RawLine {
   TestKind test;
 };
 constexpr RawLine kRawLines[] = {
-#define INSTRUCTION(mnemonic, binder, feature, test) {#mnemonic, TestKind::test},
+#define INSTRUCTION(mnemonic, binder, feature, test, policy) {#mnemonic, TestKind::test},
 #include "cpu/instructions.def"
 #undef INSTRUCTION
 };

@@ -41,9 +41,14 @@ class TestCaseMaker {
 
   /// Case number `index` of the sequence that `seed` names.
   TestCase make(u64 seed, u64 index) const;
+  /// An instruction at `address` to stand among others, most of them in general registers, as if
+  /// the registers were as in `image`; those whose values it needs are named by `needed` (a bit
+  /// each) and have them in the result's image.
+  TestCase make_follower(const CpuImage& image, u32 address, Random& random, u8& needed) const;
 
  private:
   bool draw_instruction(TestCase& test, DrawnBytes& drawn, Random& random) const;
+  bool draw_follower(TestCase& test, Random& random) const;
   void randomise(CpuImage& image, Random& random) const;
   void arrange_implicit_operands(TestCase& test, Random& random) const;
   void place(TestCase& test, Random& random) const;

@@ -24,7 +24,7 @@ std::set<std::string> comparable_mnemonics() {
                    [](char c) { return static_cast<char>(std::tolower(c)); });
     names.insert(name);
   };
-#define INSTRUCTION(mnemonic, binder, feature, test) add(#mnemonic, Test::test);
+#define INSTRUCTION(mnemonic, binder, feature, test, policy) add(#mnemonic, Test::test);
 #include "cpu/instructions/simd.def"
 #undef INSTRUCTION
   // A group of their own, and MXCSR's value can't be any.

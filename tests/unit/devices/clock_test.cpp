@@ -67,3 +67,35 @@ TEST_CASE("timers with one deadline fire after a restore as they would have") {
   clock.run_due();
   CHECK(order == "cabd");
 }
+
+namespace {
+
+/// Notes what it hears.
+struct HeardDeadlines final : ringshift::devices::DeadlineListener {
+  std::vector<ringshift::devices::Nanoseconds> heard;
+  void deadline_changed(ringshift::devices::Nanoseconds next) override { heard.push_back(next); }
+};
+
+}  // namespace
+
+TEST_CASE("the listener hears of each change of the earliest deadline, and of nothing else") {
+  ManualTime time;
+  EventClock clock(time);
+  Timer a(clock, [] {});
+  Timer b(clock, [] {});
+  HeardDeadlines listener;
+  clock.set_listener(&listener);
+  a.arm(50);
+  b.arm(70);   // later than the earliest: no change
+  b.arm(20);   // earlier
+  b.cancel();  // back to a's
+  a.arm(60);   // cancelled, then armed
+  CHECK(listener.heard == std::vector<ringshift::devices::Nanoseconds>{50, 20, 50, kNever, 60});
+  listener.heard.clear();
+  time.advance(60);
+  clock.run_due();
+  CHECK(listener.heard == std::vector<ringshift::devices::Nanoseconds>{kNever});
+  clock.set_listener(nullptr);
+  a.arm(100);
+  CHECK(listener.heard.size() == 1);
+}

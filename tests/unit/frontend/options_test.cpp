@@ -70,6 +70,77 @@ TEST_CASE("dialogue options keep the order of the command line") {
   CHECK(order == "abcd");
 }
 
+TEST_CASE("values of flags belong to them with '=' only") {
+  const Command command = parse({"run", "--stats", "image"});
+  REQUIRE(std::holds_alternative<RunOptions>(command));
+  const auto& options = std::get<RunOptions>(command);
+  CHECK(options.image == "image");
+  CHECK(options.statistics);
+  CHECK(options.statistics_file.empty());
+  const Command other = parse({"run", "--stats=file", "image"});
+  REQUIRE(std::holds_alternative<RunOptions>(other));
+  CHECK(std::get<RunOptions>(other).statistics_file == "file");
+}
+
+TEST_CASE("a repeatable option takes one value each time") {
+  const Command command = parse({"run", "--disk", "d1", "--serial", "none", "--disk", "d2",
+                                 "--fail-on", "a", "--fail-on", "b", "image"});
+  REQUIRE(std::holds_alternative<RunOptions>(command));
+  const auto& options = std::get<RunOptions>(command);
+  CHECK(options.image == "image");
+  CHECK(options.disks == std::vector<std::string>{"d1", "d2"});
+  CHECK(options.serial.size() == 1);
+  CHECK(options.fail_on.size() == 2);
+}
+
+TEST_CASE("engines by name") {
+  for (const EngineKind kind : engine_kinds()) {
+    CHECK(engine_kind(engine_name(kind)) == kind);
+    const std::string name(engine_name(kind));
+    if (!engine_built_in(kind)) {
+      CHECK(complaint({"run", "x", "--engine", name.c_str()}) ==
+            "ringshift: --engine: '" + name + "' isn't built in\n");
+      continue;
+    }
+    const Command command = parse({"run", "x", "--engine", name.c_str()});
+    REQUIRE(std::holds_alternative<RunOptions>(command));
+    CHECK(std::get<RunOptions>(command).engine.kind == kind);
+  }
+  const Command command = parse({"run", "x"});
+  REQUIRE(std::holds_alternative<RunOptions>(command));
+  CHECK(std::get<RunOptions>(command).engine.kind == kDefaultEngine);
+}
+
+TEST_CASE("what an engine can't do is refused") {
+  CHECK(complaint({"run", "x", "--engine", "turbo"}) ==
+        "ringshift: --engine: 'turbo' is none of translator, interpreter, lockstep\n");
+  CHECK(complaint({"run", "x", "--engine", "interpreter", "--disable-opt=chaining"}) ==
+        "ringshift: --disable-opt: engine 'interpreter' has no optimisations\n");
+  CHECK(complaint({"run", "x", "--engine", "interpreter", "--dump-blocks"}) ==
+        "ringshift: --dump-blocks: engine 'interpreter' doesn't translate\n");
+  CHECK(complaint({"run", "x", "--engine", "interpreter", "--perf-map"}) ==
+        "ringshift: --perf-map: engine 'interpreter' doesn't translate\n");
+}
+
+TEST_CASE("optimisations to disable") {
+  for (const EngineKind kind : engine_kinds()) {
+    if (!engine_built_in(kind) || optimisations(kind).empty()) continue;
+    const std::string engine = "--engine=" + std::string(engine_name(kind));
+    const std::string first(optimisations(kind).front());
+    const std::string option = "--disable-opt=" + first + "," + first;
+    const Command one = parse({"run", "x", engine.c_str(), option.c_str()});
+    REQUIRE(std::holds_alternative<RunOptions>(one));
+    CHECK(std::get<RunOptions>(one).engine.disabled_optimisations ==
+          std::vector<std::string>{first, first});
+    const Command all = parse({"run", "x", engine.c_str(), "--disable-opt", "all"});
+    REQUIRE(std::holds_alternative<RunOptions>(all));
+    CHECK(std::get<RunOptions>(all).engine.disabled_optimisations.size() ==
+          optimisations(kind).size());
+    const std::string wrong = complaint({"run", "x", engine.c_str(), "--disable-opt=haste"});
+    CHECK(wrong.find("'haste' is none of all, " + first) != std::string::npos);
+  }
+}
+
 TEST_CASE("wrong command lines get one line and status 2") {
   CHECK(complaint({"run", "--memory", "0"}) ==
         "ringshift: --memory: a guest needs at least 1 MiB\n");

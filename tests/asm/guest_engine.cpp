@@ -1,12 +1,15 @@
-#include "tests/asm/interpreter_engine.h"
+#include "tests/asm/guest_engine.h"
 
 #include <cstring>
 
+#include "cpu/decoder.h"
 #include "cpu/interpreter/interpreter.h"
 #include "cpu/processor.h"
 #include "mmu/guest_memory.h"
 #include "mmu/memory_map.h"
 #include "mmu/processor_memory.h"
+#include "tests/asm/watchdog.h"
+#include "translator/translator.h"
 
 namespace ringshift::tests {
 
@@ -101,7 +104,7 @@ const Segmentation& segments_of(TestMode mode) {
 
 }  // namespace
 
-struct InterpreterEngine::Implementation {
+struct GuestEngine::Implementation {
   mmu::GuestMemory guest_memory;
   mmu::MemoryBlock ram;
   mmu::MemoryMap map;
@@ -109,19 +112,25 @@ struct InterpreterEngine::Implementation {
   mmu::ProcessorMemory port;
   TestPlatform platform;
   cpu::Processor processor;
-  cpu::Interpreter interpreter;
+  cpu::Decoder decoder{model};
+  // One of the two; whichever it is also stands in `engine`.
+  std::unique_ptr<cpu::Interpreter> interpreter;
+  std::unique_ptr<translator::Translator> translator;
+  cpu::Engine* engine = nullptr;
+  std::unique_ptr<Watchdog> watchdog;    ///< over an engine that doesn't ask for deadlines
   u32 filled_begin = 0, filled_end = 0;  ///< of the code area: not INT3
   TestMode mode = TestMode::User32;
 
   explicit Implementation(mmu::GuestMemory&& memory)
       : guest_memory(std::move(memory)),
         port(map, {model.physical_address_bits}),
-        processor(port, platform, model),
-        interpreter(processor) {
+        processor(port, platform, model) {
     port.set_observer(&processor);
     platform.processor = &processor;
   }
 
+  Result<void> make_engine(EngineKind kind, translator::Options options);
+  cpu::Exit run();
   void write64(u64 physical, u64 value) { map.write_value({physical}, value, 8); }
   void build_page_tables();
   void build_descriptors();
@@ -132,36 +141,74 @@ struct InterpreterEngine::Implementation {
   Outcome settle(CpuImage& image, u32 code_begin, u32 code_end);
 };
 
-InterpreterEngine::InterpreterEngine() = default;
-InterpreterEngine::~InterpreterEngine() = default;
+GuestEngine::GuestEngine() = default;
+GuestEngine::~GuestEngine() = default;
 
-Result<std::unique_ptr<InterpreterEngine>> InterpreterEngine::create() {
+Result<void> GuestEngine::Implementation::make_engine(EngineKind kind,
+                                                      translator::Options options) {
+  if (kind == EngineKind::Interpreter) {
+    interpreter = std::make_unique<cpu::Interpreter>(processor);
+    engine = interpreter.get();
+    return {};
+  }
+  auto made = translator::Translator::create(processor, {map, port, guest_memory.file()}, options);
+  if (!made) return made.error();
+  translator = *std::move(made);
+  if (kind == EngineKind::CheckedTranslator) translator->enable_recovery_checks();
+  engine = translator.get();
+  watchdog = std::make_unique<Watchdog>([this] {
+    processor.kick();
+    engine->wake();
+  });
+  return {};
+}
+
+/// Until the guest ends by itself, or has run for far too long: Exit::Kicked or Deadline.
+cpu::Exit GuestEngine::Implementation::run() {
+  processor.update_attention();
+  platform.checks_left = 1000;
+  if (!watchdog) return engine->run();
+  const Watchdog::Shift shift(*watchdog);
+  for (;;) {
+    const cpu::Exit exit = engine->run();
+    const bool interrupted = exit == cpu::Exit::Kicked || exit == cpu::Exit::Deadline;
+    // An interruption may have come too late for the run that it was meant for.
+    if (!interrupted || shift.too_long()) return exit;
+  }
+}
+
+Result<std::unique_ptr<GuestEngine>> GuestEngine::create(EngineKind kind,
+                                                         translator::Options options) {
   auto memory = mmu::GuestMemory::create(kRamSize);
   if (!memory) return memory.error();
-  std::unique_ptr<InterpreterEngine> engine(new InterpreterEngine);
+  std::unique_ptr<GuestEngine> engine(new GuestEngine);
   engine->implementation_ = std::make_unique<Implementation>(std::move(*memory));
   Implementation& self = *engine->implementation_;
   auto ram = self.guest_memory.allocate(kRamSize, "ram");
   if (!ram) return ram.error();
   self.ram = *ram;
   self.map.map_memory({0}, kRamSize, mmu::MemoryMap::Kind::Ram, "ram", self.ram, 0);
+  if (const Result<void> made = self.make_engine(kind, options); !made) return made.error();
   engine->enter(TestMode::User32);
   return engine;
 }
 
-TestMemory InterpreterEngine::memory() const {
+TestMemory GuestEngine::memory() const {
   u8* ram = implementation_->ram.host;
   return {ram + kDataPhysical, ram + kStackPhysical, ram + kCodePhysical};
 }
 
-cpu::Processor& InterpreterEngine::processor() {
+cpu::Processor& GuestEngine::processor() {
   return implementation_->processor;
 }
-const cpu::Decoder& InterpreterEngine::decoder() const {
-  return implementation_->interpreter.decoder();
+const cpu::Decoder& GuestEngine::decoder() const {
+  return implementation_->decoder;
+}
+EngineKind GuestEngine::kind() const {
+  return implementation_->translator ? EngineKind::Translator : EngineKind::Interpreter;
 }
 
-void InterpreterEngine::place_code(u32 address, std::span<const u8> bytes) {
+void GuestEngine::place_code(u32 address, std::span<const u8> bytes) {
   Implementation& self = *implementation_;
   if (self.mode == TestMode::Real16) {
     self.map.write({address}, bytes);
@@ -174,7 +221,7 @@ void InterpreterEngine::place_code(u32 address, std::span<const u8> bytes) {
   self.map.write({kCodePhysical + self.filled_begin}, bytes);
 }
 
-void InterpreterEngine::Implementation::build_page_tables() {
+void GuestEngine::Implementation::build_page_tables() {
   const auto directory_slot = [](u32 linear) { return (linear >> 21 & 0x1FF) * 8; };
   const auto table_slot = [](u32 linear) { return (linear >> 12 & 0x1FF) * 8; };
   write64(kPdpt, kDirectoryLow | kPresent);
@@ -199,7 +246,7 @@ void InterpreterEngine::Implementation::build_page_tables() {
 /// The kernel tests' GDT: 08h code, 10h data, 18h a spare; 23h, 2Bh the user's; 30h a 32-bit TSS.
 /// The IDT has 256 interrupt gates, of which programs may call 3 and 4; kernel tests load their
 /// own.
-void InterpreterEngine::Implementation::build_descriptors() {
+void GuestEngine::Implementation::build_descriptors() {
   write64(kGdt, 0);
   write64(kGdt + 0x08, 0x00CF'9B00'0000'FFFF);
   write64(kGdt + 0x10, 0x00CF'9300'0000'FFFF);
@@ -223,7 +270,7 @@ void InterpreterEngine::Implementation::build_descriptors() {
 }
 
 /// The segments of the mode, as tests find them at their start.
-void InterpreterEngine::Implementation::load_segments() {
+void GuestEngine::Implementation::load_segments() {
   cpu::State& state = processor.state;
   const u8 cpl = is_user(mode) ? 3 : 0;
   const Segmentation& segments = segments_of(mode);
@@ -235,7 +282,7 @@ void InterpreterEngine::Implementation::load_segments() {
   state.segment(SegmentName::FS) = state.segment(SegmentName::GS) = {};
 }
 
-void InterpreterEngine::enter(TestMode mode) {
+void GuestEngine::enter(TestMode mode) {
   Implementation& self = *implementation_;
   self.mode = mode;
   cpu::Processor& processor = self.processor;
@@ -297,14 +344,14 @@ bool has_error_code(unsigned vector) {
 
 }  // namespace
 
-bool InterpreterEngine::Implementation::faulted_to_kernel() const {
+bool GuestEngine::Implementation::faulted_to_kernel() const {
   const cpu::State& state = processor.state;
   return state.cpl == 0 && state.rip - kKernel - kHandlers < 256 * kHandlerSize;
 }
 
 /// The processor has just delivered an exception from CPL 3: reads what it pushed, and puts the
 /// program's state back as it was before delivery.
-Outcome InterpreterEngine::Implementation::take_fault() {
+Outcome GuestEngine::Implementation::take_fault() {
   cpu::State& state = processor.state;
   Outcome outcome{Ending::Fault};
   outcome.vector = static_cast<u8>((state.rip - kKernel - kHandlers) / kHandlerSize);
@@ -328,7 +375,7 @@ Outcome InterpreterEngine::Implementation::take_fault() {
 
 /// What a user program's end means, by the host engine's rules: an INT3 that the program doesn't
 /// contain, or a place that can't be fetched from, has been reached.
-Outcome InterpreterEngine::Implementation::settle(CpuImage& image, u32 code_begin, u32 code_end) {
+Outcome GuestEngine::Implementation::settle(CpuImage& image, u32 code_begin, u32 code_end) {
   Outcome outcome;
   if (faulted_to_kernel()) outcome = take_fault();
   store_image(processor.state, image);
@@ -344,24 +391,23 @@ Outcome InterpreterEngine::Implementation::settle(CpuImage& image, u32 code_begi
   return outcome;
 }
 
-Outcome InterpreterEngine::step(CpuImage& image) {
+Outcome GuestEngine::step(CpuImage& image) {
   Implementation& self = *implementation_;
   load_image(self.processor.state, image);
-  self.interpreter.run_one();
+  self.interpreter->run_one();
   Outcome outcome;
   if (self.faulted_to_kernel()) outcome = self.take_fault();
   store_image(self.processor.state, image);
   return outcome;
 }
 
-Outcome InterpreterEngine::run_program(CpuImage& image) {
+Outcome GuestEngine::run_program(CpuImage& image) {
   Implementation& self = *implementation_;
   load_image(self.processor.state, image);
-  self.processor.update_attention();
-  self.platform.checks_left = 1000;
-  const cpu::Exit exit = self.interpreter.run();
+  const cpu::Exit exit = self.run();
   if (exit != cpu::Exit::Halt || !self.faulted_to_kernel()) {
     store_image(self.processor.state, image);
+    self.load_segments();
     return {Ending::OutOfSteps};
   }
   const u32 area = layout::kCode - segments_of(self.mode).code.base;
@@ -369,7 +415,7 @@ Outcome InterpreterEngine::run_program(CpuImage& image) {
 }
 
 /// What the next instruction is, without executing or faulting.
-u16 InterpreterEngine::Implementation::next_mnemonic() {
+u16 GuestEngine::Implementation::next_mnemonic() {
   std::array<u8, cpu::kLongestInstruction> bytes{};
   const cpu::State& state = processor.state;
   const u64 linear = (state.segment(SegmentName::CS).base + state.rip) & 0xFFFFFFFF;
@@ -381,12 +427,12 @@ u16 InterpreterEngine::Implementation::next_mnemonic() {
     bytes[n] = static_cast<u8>(map.read_value(translation->address, 1));
   }
   cpu::Instruction instruction;
-  const auto status = interpreter.decoder().decode(bytes, processor.decode_mode(), instruction);
+  const auto status = decoder.decode(bytes, processor.decode_mode(), instruction);
   return status == cpu::DecodeStatus::Ok ? instruction.mnemonic : u16{0};
 }
 
-Outcome InterpreterEngine::run_until(CpuImage& image, u32 end, unsigned step_limit,
-                                     const Executed& executed) {
+Outcome GuestEngine::run_until(CpuImage& image, u32 end, unsigned step_limit,
+                               const Executed& executed) {
   Implementation& self = *implementation_;
   cpu::Processor& processor = self.processor;
   load_image(processor.state, image);
@@ -399,7 +445,7 @@ Outcome InterpreterEngine::run_until(CpuImage& image, u32 end, unsigned step_lim
       break;
     }
     if (executed) executed(self.next_mnemonic());
-    if (!self.interpreter.run_one() && processor.state.activity == cpu::Activity::Shutdown) break;
+    if (!self.interpreter->run_one() && processor.state.activity == cpu::Activity::Shutdown) break;
     if (is_user(self.mode) && self.faulted_to_kernel()) {
       outcome = self.take_fault();
       break;
@@ -412,13 +458,11 @@ Outcome InterpreterEngine::run_until(CpuImage& image, u32 end, unsigned step_lim
   return outcome;
 }
 
-Outcome InterpreterEngine::run_to_halt(CpuImage& image, u32 end) {
+Outcome GuestEngine::run_to_halt(CpuImage& image, u32 end) {
   Implementation& self = *implementation_;
   cpu::Processor& processor = self.processor;
   load_image(processor.state, image);
-  processor.update_attention();
-  self.platform.checks_left = 1000;
-  const cpu::Exit exit = self.interpreter.run();
+  const cpu::Exit exit = self.run();
   store_image(processor.state, image);
   const u64 linear = processor.state.segment(SegmentName::CS).base + processor.state.rip;
   if (exit == cpu::Exit::Shutdown) {

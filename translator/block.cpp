@@ -1,0 +1,15 @@
+#include "translator/block.h"
+
+#include <algorithm>
+
+namespace ringshift::translator {
+
+const FaultPoint& Block::point_at(const u8* host) const {
+  const auto offset = static_cast<u32>(host - code);
+  const auto after = std::upper_bound(
+      points.begin(), points.end(), offset,
+      [](u32 value, const FaultPoint& point) { return value < point.host_offset; });
+  return after == points.begin() ? points.front() : *(after - 1);
+}
+
+}  // namespace ringshift::translator

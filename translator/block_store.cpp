@@ -1,0 +1,183 @@
+#include "translator/block_store.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace ringshift::translator {
+
+BlockStore::BlockStore(cpu::CodeArea& area, const Stubs& stubs, mmu::MemoryMap& map,
+                       mmu::WriteObserver& observer, cpu::Processor& processor)
+    : area_(area), stubs_(stubs), map_(map), observer_(observer), processor_(processor) {}
+
+BlockStore::~BlockStore() {
+  clear();
+}
+
+std::size_t BlockStore::bucket_of(PhysicalAddress address, u32 eip, Mode mode) {
+  const u64 mixed =
+      (address.value ^ (u64{eip} << 20) ^ (u64{mode.bits()} << 36)) * 0x9E37'79B9'7F4A'7C15;
+  return mixed >> 48;
+}
+
+Block* BlockStore::find(PhysicalAddress address, u32 eip, Mode mode) const {
+  Block* block = buckets_[bucket_of(address, eip, mode)];
+  while (block != nullptr &&
+         (block->address != address || block->eip != eip || block->mode != mode)) {
+    block = block->next_in_bucket;
+  }
+  return block;
+}
+
+Block& BlockStore::make(PhysicalAddress address, u32 eip, Mode mode) {
+  Block& block = blocks_.emplace_back();
+  block.address = address;
+  block.eip = eip;
+  block.mode = mode;
+  return block;
+}
+
+void BlockStore::publish(Block& block) {
+  by_host_.push_back(&block);
+  Block*& bucket = buckets_[bucket_of(block.address, block.eip, block.mode)];
+  block.next_in_bucket = bucket;
+  bucket = &block;
+  const auto first = static_cast<unsigned>(block.address.page_offset());
+  const unsigned here = std::min<unsigned>(block.bytes, kPageSize - first);
+  attach(block, block.address.page(), first, here);
+  if (block.crosses_page) attach(block, block.second_page, 0, block.bytes - here);
+}
+
+void BlockStore::attach(Block& block, PhysicalAddress page, unsigned first, unsigned bytes) {
+  const auto [found, added] = pages_.try_emplace(page.frame());
+  CodePage& entry = found->second;
+  entry.blocks.push_back(&block);
+  for (unsigned i = first; i < first + bytes; ++i) entry.covered[i / 64] |= u64{1} << (i % 64);
+  if (!added) return;
+  map_.watch(page, observer_);
+  cpu::MemoryAccess::forget_physical(processor_, page);
+}
+
+void BlockStore::detach(Block& block, PhysicalAddress page) {
+  const auto found = pages_.find(page.frame());
+  if (found == pages_.end()) return;
+  CodePage& entry = found->second;
+  std::erase(entry.blocks, &block);
+  // What no block covers any more must not kill others: recount.
+  entry.covered.fill(0);
+  for (const Block* other : entry.blocks) {
+    const bool second = other->address.page() != page;
+    const auto offset = static_cast<unsigned>(other->address.page_offset());
+    const unsigned begin = second ? 0 : offset;
+    const unsigned end = second ? offset + other->bytes - kPageSize
+                                : std::min<unsigned>(offset + other->bytes, kPageSize);
+    for (unsigned i = begin; i < end; ++i) entry.covered[i / 64] |= u64{1} << (i % 64);
+  }
+}
+
+void BlockStore::kill(Block& block) {
+  if (block.dead) return;
+  block.dead = true;
+  ++killed_;
+  ++deaths_;
+  Block** link = &buckets_[bucket_of(block.address, block.eip, block.mode)];
+  while (*link != &block) link = &(*link)->next_in_bucket;
+  *link = block.next_in_bucket;
+  // Jumps into it go to the dispatcher again, and branch tables that know it miss.
+  while (!block.entrances.empty()) unlink(block.entrances.back());
+  for (const u32 number : block.exits) unlink(number);
+  u8* entry = area_.writable(block.indirect_entry);
+  const auto distance = static_cast<i32>(stubs_.miss - block.entry);
+  entry[0] = 0xE9;
+  std::memcpy(entry + 1, &distance, sizeof distance);
+  detach(block, block.address.page());
+  if (block.crosses_page) detach(block, block.second_page);
+}
+
+bool BlockStore::written(PhysicalAddress address, u64 length) {
+  const auto found = pages_.find(address.frame());
+  if (found == pages_.end()) return false;
+  const auto first = static_cast<unsigned>(address.page_offset());
+  const unsigned end = std::min<unsigned>(first + static_cast<unsigned>(length), kPageSize);
+  bool overlaps = false;
+  for (unsigned i = first; i < end && !overlaps; ++i) {
+    overlaps = (found->second.covered[i / 64] >> (i % 64) & 1) != 0;
+  }
+  if (!overlaps) return false;
+  const std::vector<Block*> blocks = found->second.blocks;
+  bool killed = false;
+  for (Block* block : blocks) {
+    const u64 begin = block->address.value;
+    const u64 page = address.page().value;
+    const bool second = block->address.page().value != page;
+    const u64 from = second ? page : begin;
+    const u64 to = second ? page + (begin + block->bytes - block->address.page().value - kPageSize)
+                          : begin + block->bytes;
+    if (address.value < to && address.value + length > from) {
+      kill(*block);
+      killed = true;
+    }
+  }
+  if (found->second.blocks.empty()) {
+    map_.unwatch(address.page(), observer_);
+    pages_.erase(found);
+  }
+  return killed;
+}
+
+void BlockStore::clear() {
+  for (const auto& [frame, page] : pages_) map_.unwatch({frame << kPageShift}, observer_);
+  pages_.clear();
+  std::fill(buckets_.begin(), buckets_.end(), nullptr);
+  by_host_.clear();
+  blocks_.clear();
+  exits_.clear();
+  call_outs_.clear();
+  ++deaths_;
+}
+
+void BlockStore::patch(const ExitSite& site, const u8* target) {
+  const auto distance = static_cast<i32>(target - site.jump_end);
+  std::memcpy(area_.writable(site.jump_end) - sizeof distance, &distance, sizeof distance);
+}
+
+void BlockStore::link(u32 exit, Block& to) {
+  ExitSite& site = exits_[exit];
+  unlink(exit);
+  site.to = &to;
+  to.entrances.push_back(exit);
+  patch(site, to.entry);
+}
+
+void BlockStore::link_by_table(u32 exit) {
+  const ExitSite& site = exits_[exit];
+  patch(site, site.by_table);
+}
+
+void BlockStore::unlink(u32 exit) {
+  ExitSite& site = exits_[exit];
+  patch(site, site.unlinked);
+  if (site.to == nullptr) return;
+  std::erase(site.to->entrances, exit);
+  site.to = nullptr;
+}
+
+Block* BlockStore::at_host(const u8* host) const {
+  const auto after =
+      std::upper_bound(by_host_.begin(), by_host_.end(), host,
+                       [](const u8* value, const Block* block) { return value < block->code; });
+  if (after == by_host_.begin()) return nullptr;
+  Block* block = *(after - 1);
+  return host < block->code + block->code_size ? block : nullptr;
+}
+
+u32 BlockStore::add_exit(const ExitSite& site) {
+  exits_.push_back(site);
+  return static_cast<u32>(exits_.size() - 1);
+}
+
+u32 BlockStore::add_call_out(const CallOut& call_out) {
+  call_outs_.push_back(call_out);
+  return static_cast<u32>(call_outs_.size() - 1);
+}
+
+}  // namespace ringshift::translator

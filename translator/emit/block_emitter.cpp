@@ -1,0 +1,259 @@
+#include "translator/emit/block_emitter.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include "translator/emit/registers.h"
+
+namespace ringshift::translator {
+
+using namespace host;
+using cpu::ControlFlow;
+using cpu::Instruction;
+using cpu::TranslationPolicy;
+
+namespace {
+constexpr std::size_t kIndirectEntryBytes = 5;
+}  // namespace
+
+BlockEmitter::BlockEmitter(const Stubs& stubs, const Options& options, EmissionSink& sink,
+                           const u8* at)
+    : stubs_(stubs), options_(options), sink_(sink) {
+  holder_.init(asmjit::Environment::host(), reinterpret_cast<u64>(at));
+  holder_.attach(&a_);
+  a_.addEncodingOptions(asmjit::EncodingOptions::kOptimizedAlign);  // long NOPs
+}
+
+std::span<const u8> BlockEmitter::code() const {
+  const auto& buffer = holder_.textSection()->buffer();
+  return {buffer.data(), buffer.size()};
+}
+
+void BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source, EntryKind kind) {
+  block_ = &block;
+  source_ = source;
+  mode_ = block.mode;
+  block.instructions = static_cast<u16>(source.size());
+  find_targets();
+  find_fpu_regions();
+  emit_indirect_entry(kind);
+  const std::size_t entry = a_.offset();
+  for (index_ = 0; index_ < source_.size(); ++index_) emit_instruction(index_);
+  if (reachable_) {
+    flush_pending();
+    emit_jump(next_eip());
+  }
+  emit_tails();
+  finish_sites();
+  holder_.flatten();
+  holder_.resolveUnresolvedLinks();
+  holder_.relocateToBase(holder_.baseAddress());
+  const u8* base = reinterpret_cast<const u8*>(holder_.baseAddress());
+  block.code = base;
+  block.entry = base + entry;
+  block.indirect_entry = block.entry - kIndirectEntryBytes;
+  block.code_size = static_cast<u32>(code().size());
+  if (holder_.hasUnresolvedLinks()) {
+    std::fprintf(stderr, "ringshift: a block at %08x has a branch to nowhere\n", block.eip);
+    std::abort();
+  }
+}
+
+/// Indirect branches enter at a NOP as long as the jump that takes its place when the block dies.
+/// Loops begin a line of the host's cache.
+void BlockEmitter::emit_indirect_entry(EntryKind kind) {
+  constexpr std::size_t kOrdinary = 32, kLine = 64;
+  static constexpr std::array<u8, kIndirectEntryBytes> kLongNop = {0x0F, 0x1F, 0x44, 0x00, 0x00};
+  const std::size_t boundary =
+      kind == EntryKind::LoopHead && options_.on(Optimisation::LoopAlignment) ? kLine : kOrdinary;
+  while (a_.offset() < boundary - kLongNop.size()) a_.int3();
+  a_.embed(kLongNop.data(), kLongNop.size());
+}
+
+/// An innermost loop begins a line of its own. What falls into an outer loop's head runs over the
+/// padding each time, so there it is short.
+void BlockEmitter::align_loop(std::size_t index) {
+  constexpr u32 kLine = 64, kPiece = 16;
+  if (loop_head_[index] == Loop::Innermost) a_.align(asmjit::AlignMode::kCode, kLine);
+  if (loop_head_[index] == Loop::Outer) a_.align(asmjit::AlignMode::kCode, kPiece);
+}
+
+/// From here on host code stands for the current instruction.
+void BlockEmitter::mark(bool boundary, u8 recovery) {
+  FaultPoint point;
+  point.host_offset = static_cast<u32>(a_.offset());
+  point.guest_offset = static_cast<u16>(current_ == nullptr ? 0 : current_->eip - block_->eip);
+  point.pending = static_cast<i16>(pending_);
+  point.recovery = recovery;
+  point.counted_ahead = current_ == nullptr ? u8{0} : counted_ahead();
+  point.boundary = boundary;
+  std::vector<FaultPoint>& points = block_->points;
+  if (!points.empty() && points.back().host_offset == point.host_offset) {
+    points.back() = point;
+  } else {
+    points.push_back(point);
+  }
+}
+
+/// Instructions from the current one on that have been counted, itself included.
+u8 BlockEmitter::counted_ahead() const {
+  if (!options_.counts_instructions()) return 0;
+  return left_in_run(static_cast<std::size_t>(current_ - source_.data()));
+}
+
+/// Instructions from this one to the end of its run, which is executed as a whole unless something
+/// leaves it.
+u8 BlockEmitter::left_in_run(std::size_t index) const {
+  std::size_t end = index;
+  while (end + 1 < source_.size() && !is_target_[end + 1] &&
+         source_[end].instruction.control_flow == ControlFlow::Sequential) {
+    ++end;
+  }
+  return static_cast<u8>(end + 1 - index);
+}
+
+/// Where a run begins, all of it is counted. What leaves in the middle takes the rest off again.
+void BlockEmitter::count_run(std::size_t first) {
+  if (!options_.counts_instructions()) return;
+  if (first != 0 && !is_target_[first] &&
+      source_[first - 1].instruction.control_flow == ControlFlow::Sequential) {
+    return;
+  }
+  a_.mov(x86::r8, CONTEXT_FIELD(instructions));
+  a_.lea(x86::r8, x86::ptr(x86::r8, left_in_run(first)));
+  a_.mov(CONTEXT_FIELD(instructions), x86::r8);
+}
+
+void BlockEmitter::flush_pending() {
+  if (pending_ == 0) return;
+  a_.lea(x86::r15, x86::ptr(x86::r15, pending_));
+  pending_ = 0;
+  mark(false, block_->points.back().recovery);  // the rest of the instruction may fault
+}
+
+void BlockEmitter::add_pending(i32 delta) {
+  constexpr i32 kMost = 0x4000;
+  pending_ += delta;
+  if (!options_.on(Optimisation::StackDelta) || pending_ > kMost || pending_ < -kMost) {
+    flush_pending();
+  }
+}
+
+void BlockEmitter::emit_instruction(std::size_t index) {
+  const bool enters_region = fpu_region_[index] && (index == 0 || !fpu_region_[index - 1]);
+  if (enters_region && reachable_) {
+    current_ = &source_[index];
+    mark(true);
+    ensure_fpu();
+  }
+  if (is_target_[index]) {
+    flush_pending();
+    if (options_.on(Optimisation::LoopAlignment)) align_loop(index);
+    a_.bind(labels_[index]);
+    fpu_known_ = fpu_region_[index];
+  }
+  count_run(index);
+  current_ = &source_[index];
+  reachable_ = true;
+  mark(!shadowed_);
+  shadowed_ = false;
+  slow_.reset();
+  const Instruction& instruction = current_->instruction;
+  if (!current_->decoded) {
+    call_out(true, true);
+    reachable_ = false;
+    return;
+  }
+  if (current_->call_out && instruction.control_flow == ControlFlow::Sequential) {
+    call_out(instruction.policy == TranslationPolicy::EmulateAndLeave && !may_stay(instruction));
+    return;
+  }
+  emit_by_policy(instruction);
+  if (!slow_) return;
+  // The slow way: the whole instruction in the interpreter, then on behind it.
+  const Label back = a_.newLabel();
+  a_.bind(back);
+  fpu_known_ = false;
+  const SourceInstruction* const current = current_;
+  const Label slow = *slow_;
+  const i32 pending_before = slow_pending_;
+  const i32 pending_after = pending_;
+  tails_.emplace_back([this, back, slow, current, pending_before, pending_after] {
+    current_ = current;
+    a_.bind(slow);
+    restore_flags();
+    pending_ = pending_before;
+    call_out(false);
+    if (pending_after != 0) a_.lea(x86::r15, x86::ptr(x86::r15, -pending_after));
+    a_.jmp(back);
+  });
+}
+
+void BlockEmitter::emit_by_policy(const Instruction& instruction) {
+  switch (instruction.policy) {
+    case TranslationPolicy::Copy:
+      emit_copy();
+      return;
+    case TranslationPolicy::X87:
+    case TranslationPolicy::Mmx:
+    case TranslationPolicy::Simd:
+    case TranslationPolicy::SimdMmx:
+    case TranslationPolicy::Avx:
+      emit_fpu();
+      return;
+    case TranslationPolicy::Stack:
+      emit_stack();
+      return;
+    case TranslationPolicy::Branch:
+      emit_branch();
+      return;
+    case TranslationPolicy::Flag:
+      emit_flag();
+      return;
+    case TranslationPolicy::Inline:
+      emit_inline();
+      return;
+    case TranslationPolicy::FlagStack:
+      emit_flag_stack();
+      return;
+    case TranslationPolicy::String:
+      emit_string();
+      return;
+    case TranslationPolicy::Emulate:
+      emit_emulated();
+      return;
+    case TranslationPolicy::Port:
+      call_out(false);
+      return;
+    case TranslationPolicy::EmulateAndLeave:
+      call_out(!may_stay(instruction));
+      reachable_ = may_stay(instruction);
+      return;
+  }
+}
+
+/// One instruction by the interpreter. After one that leaves, no code follows.
+void BlockEmitter::call_out(bool leaves, bool whole) {
+  flush_pending();
+  CallOut item;
+  item.block = block_;
+  item.eip = current_->eip;
+  item.whole = whole;
+  item.leaves = leaves || whole;
+  item.counted_ahead = counted_ahead();
+  if (!whole) item.instruction = current_->instruction;
+  a_.mov(x86::r11d, sink_.add_call_out(item));
+  a_.call(reinterpret_cast<u64>(stubs_.call_out));
+  fpu_known_ = false;
+}
+
+void BlockEmitter::emit_tails() {
+  // A tail may add another.
+  for (std::size_t i = 0; i < tails_.size(); ++i) {
+    const Tail tail = tails_[i];
+    tail();
+  }
+}
+
+}  // namespace ringshift::translator

@@ -1,0 +1,184 @@
+// From CS:EIP to a block: finding where the code lies, decoding it, choosing how far a block goes,
+// and handing it to the emitter.
+#include <algorithm>
+#include <cstring>
+
+#include "translator/translator.h"
+
+namespace ringshift::translator {
+
+namespace {
+
+using cpu::ControlFlow;
+using cpu::DecodeStatus;
+using cpu::Instruction;
+
+constexpr std::size_t kLongestBlock = 64;
+
+}  // namespace
+
+std::optional<Translator::CodePlace> Translator::locate(u64 linear) {
+  FetchEntry& entry = fetches_[(linear >> kPageShift) % fetches_.size()];
+  const u64 page = linear & ~kPageMask;
+  if (entry.linear_page != page) {
+    const cpu::TranslateResult result = shadow_->fetch({page});
+    const auto* translation = std::get_if<cpu::Translation>(&result);
+    if (translation == nullptr) return std::nullopt;
+    entry = {page, processor_.memory().mask_a20(translation->address), translation->global};
+  }
+  return CodePlace{entry.physical + (linear & kPageMask), entry.global};
+}
+
+/// The block at CS:`rip`, or null where only the interpreter can go on.
+Block* Translator::next_block(u64 rip, EntryKind kind) {
+  if (flush_due_) make_room();
+  const cpu::SegmentRegister& cs = processor_.state.segment(cpu::SegmentName::CS);
+  if (rip > cs.limit) return nullptr;
+  const u64 linear = (cs.base + rip) & 0xFFFFFFFF;
+  const auto place = locate(linear);
+  if (!place) return nullptr;
+  const Mode mode = place->global ? mode_.with(Mode::kGlobal) : mode_;
+  Block* block = store_.find(place->address, static_cast<u32>(rip), mode);
+  if (block != nullptr && block->crosses_page) {
+    const auto second = locate((linear & ~kPageMask) + kPageSize);
+    if (!second || second->address.page() != block->second_page) {
+      store_.kill(*block);
+      block = nullptr;
+      refresh();
+    }
+  }
+  if (block == nullptr) block = translate(rip, *place, mode, kind);
+  if (block == nullptr || rip + block->bytes - 1 > cs.limit) return nullptr;
+  return block;
+}
+
+Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode, EntryKind kind) {
+  if (area_.capacity() - area_.used() < kRoomForBlock) {
+    make_room();
+    refresh();
+  }
+  source_.clear();
+  Block& block = store_.make(place.address, static_cast<u32>(rip), mode);
+  decode_block(rip, place, mode, source_, block);
+  if (source_.empty()) {
+    block.dead = true;
+    return nullptr;
+  }
+  BlockEmitter emitter(stubs_, options_, store_, area_.next());
+  emitter.emit(block, source_, kind);
+  if (area_.append(emitter.code()) == nullptr) {
+    block.dead = true;
+    return nullptr;
+  }
+  store_.publish(block);
+  if (lockstep_) lockstep_->remember(block, source_);
+  if (listing_) listing_->add(block, source_);
+  if (perf_map_) perf_map_->add(block);
+  ++translated_;
+  translated_instructions_ += source_.size();
+  return &block;
+}
+
+/// Instructions up to an unconditional branch that nothing jumps over, the end of the page, or the
+/// first one that can't be fetched or decoded: that one is the interpreter's.
+void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
+                              std::vector<SourceInstruction>& source, Block& block) {
+  const cpu::SegmentRegister& cs = processor_.state.segment(cpu::SegmentName::CS);
+  const u8* page = processor_.memory().host_page(place.address.page()).read;
+  if (page == nullptr) return;
+  const auto first = static_cast<std::size_t>(place.address.page_offset());
+  std::size_t offset = first;
+  u64 farthest = 0;  ///< EIP that a branch of this block jumps forward to
+  while (source.size() < kLongestBlock && offset < kPageSize) {
+    SourceInstruction item;
+    item.eip = static_cast<u32>(rip + (offset - first));
+    const DecodeStatus status = interpreter_.decoder().decode(
+        {page + offset, kPageSize - offset}, processor_.decode_mode(), item.instruction);
+    if (status == DecodeStatus::NeedsMoreBytes) {
+      if (source.empty()) decode_crossing(rip, place, mode, source, block);
+      break;
+    }
+    const u64 last = u64{item.eip} + (status == DecodeStatus::Ok ? item.instruction.length : 1) - 1;
+    if (last > cs.limit) break;
+    if (status != DecodeStatus::Ok) {
+      item.decoded = false;
+      item.instruction = Instruction{};
+      item.instruction.length = 1;
+      source.push_back(item);
+      ++offset;
+      break;
+    }
+    item.call_out = sites_.contains(place.address.page().value + offset);
+    item.wraps = wrapping_sites_.contains(place.address.page().value + offset);
+    // A block is compared as a whole or not at all.
+    if (lockstep_ && !source.empty() && !Lockstep::on_trial(item)) break;
+    offset += item.instruction.length;
+    source.push_back(item);
+    const Instruction& instruction = source.back().instruction;
+    const u64 next = u64{item.eip} + instruction.length;
+    if (instruction.operands[0].kind == cpu::OperandKind::RelativeBranch &&
+        instruction.control_flow == ControlFlow::Conditional) {
+      farthest = std::max(farthest, (next + instruction.immediate) & 0xFFFFFFFF);
+    }
+    if (lockstep_ && !Lockstep::on_trial(source.back())) break;
+    const bool ends =
+        (instruction.policy == cpu::TranslationPolicy::EmulateAndLeave && !may_stay(instruction)) ||
+        (instruction.control_flow == ControlFlow::Near && instruction.opcode != 0xE8);
+    if (ends && farthest != next) break;
+  }
+  if (!block.crosses_page) block.bytes = static_cast<u16>(offset - first);
+}
+
+/// A single instruction whose bytes go on in the next page.
+void Translator::decode_crossing(u64 rip, const CodePlace& place, Mode mode,
+                                 std::vector<SourceInstruction>& source, Block& block) {
+  (void)mode;
+  const cpu::SegmentRegister& cs = processor_.state.segment(cpu::SegmentName::CS);
+  const u64 linear = (cs.base + rip) & 0xFFFFFFFF;
+  const auto second = locate(((linear & ~kPageMask) + kPageSize) & 0xFFFFFFFF);
+  if (!second) return;
+  const u8* page = processor_.memory().host_page(place.address.page()).read;
+  const u8* next_page = processor_.memory().host_page(second->address.page()).read;
+  if (page == nullptr || next_page == nullptr) return;
+  std::array<u8, cpu::kLongestInstruction> bytes{};
+  const auto offset = static_cast<std::size_t>(place.address.page_offset());
+  const std::size_t here = std::min(kPageSize - offset, bytes.size());
+  std::memcpy(bytes.data(), page + offset, here);
+  std::memcpy(bytes.data() + here, next_page, bytes.size() - here);
+  SourceInstruction item;
+  item.eip = static_cast<u32>(rip);
+  if (interpreter_.decoder().decode(bytes, processor_.decode_mode(), item.instruction) !=
+          DecodeStatus::Ok ||
+      rip + item.instruction.length - 1 > cs.limit) {
+    return;
+  }
+  item.call_out = sites_.contains(place.address.value);
+  item.wraps = wrapping_sites_.contains(place.address.value);
+  block.crosses_page = true;
+  block.second_page = second->address.page();
+  block.bytes = item.instruction.length;
+  source.push_back(item);
+}
+
+/// Blocks whose sites have proved to fault are translated anew when they are next met.
+void Translator::bury_doomed() {
+  if (flush_due_) make_room();
+  for (Block* block : doomed_) store_.kill(*block);
+  doomed_.clear();
+}
+
+void Translator::make_room() {
+  flush_due_ = false;
+  doomed_.clear();
+  store_.clear();
+  if (lockstep_) lockstep_->forget_all();
+  lanes_.forget_all();
+  page_links_.clear();
+  calls_stale_ = true;
+  area_.clear();
+  stubs_ = Stubs::emit(area_);
+  ++cache_flushes_;
+  forget_fetches();
+}
+
+}  // namespace ringshift::translator

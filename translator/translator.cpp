@@ -1,0 +1,486 @@
+#include "translator/translator.h"
+
+#include <asm/prctl.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace ringshift::translator {
+
+namespace {
+
+using cpu::Activity;
+using cpu::Completion;
+using cpu::ExitCause;
+using cpu::State;
+namespace eflags = cpu::eflags;
+
+/// FSGSBASE instructions may be used by user code: AT_HWCAP2's second bit.
+bool host_has_fsgsbase() {
+  constexpr unsigned long kFsGsBase = 2;
+  return (getauxval(AT_HWCAP2) & kFsGsBase) != 0;
+}
+
+/// Instructions that may change modes, memory's layout or what waits, but seldom do.
+bool often_harmless(cpu::TranslationPolicy policy) {
+  using Policy = cpu::TranslationPolicy;
+  return policy == Policy::Port || policy == Policy::FlagStack || policy == Policy::Flag ||
+         policy == Policy::EmulateAndLeave;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Translator>> Translator::create(cpu::Processor& processor,
+                                                       const Surroundings& surroundings,
+                                                       Options options) {
+  auto shadow =
+      mmu::ShadowMmu::create(surroundings.map, surroundings.memory, surroundings.memory_file);
+  if (!shadow) return shadow.error();
+  return std::unique_ptr<Translator>(
+      new Translator(processor, surroundings, options, *std::move(shadow)));
+}
+
+Translator::Translator(cpu::Processor& processor, const Surroundings& surroundings, Options options,
+                       std::unique_ptr<mmu::ShadowMmu> shadow)
+    : processor_(processor),
+      map_(surroundings.map),
+      memory_(surroundings.memory),
+      options_(options),
+      interpreter_(processor),
+      shadow_(std::move(shadow)),
+      area_(kCodeCapacity),
+      stubs_(Stubs::emit(area_)),
+      store_(area_, stubs_, map_, *this, processor),
+      lanes_(stubs_),
+      use_wrgsbase_(options.on(Optimisation::FsGsBase) && host_has_fsgsbase()) {
+  context_.owner = this;
+  context_.call_out = &Translator::call_out_entry;
+  context_.state = &processor_.state;
+  context_.extended = &processor_.state.extended;
+  if (!processor.platform().host_time_stamp_offset()) {
+    options_.disable(Optimisation::InlineTimeStamp);
+  }
+  processor_.set_code_cache(this);
+  shadow_->set_observer(this);
+}
+
+Translator::~Translator() {
+  store_.clear();
+  map_.forget(*this);
+  processor_.set_code_cache(&interpreter_);
+}
+
+cpu::Exit Translator::run() {
+  const SignalScope signals(*this);
+  thread_.store(static_cast<int>(syscall(SYS_gettid)), std::memory_order_relaxed);
+  host_gs_ = ~u64{0};
+  processor_.host_unit().forget_host_status();
+  State& state = processor_.state;
+  // The machine may have changed anything in the meantime.
+  mode_stale_ = segments_stale_ = true;
+  platform_tsc_offset_ = processor_.platform().host_time_stamp_offset().value_or(0);
+  for (;;) {
+    if (context_.exit_request.exchange(0, std::memory_order_relaxed) != 0) {
+      count(ExitCause::Event);
+      return processor_.take_kick() ? cpu::Exit::Kicked : cpu::Exit::Deadline;
+    }
+    if (processor_.attention()) {
+      if (processor_.take_kick()) return cpu::Exit::Kicked;
+      if (interpret_one()) continue;
+      // Not before the events have been looked at: one may wake a processor that has just halted.
+      if (state.activity == Activity::Halted) return cpu::Exit::Halt;
+      if (state.activity == Activity::Shutdown) return cpu::Exit::Shutdown;
+      continue;
+    }
+    bury_doomed();
+    refresh();
+    if (mode_.has(Mode::kStepwise)) {
+      interpret_one();
+      continue;
+    }
+    if (Block* block = next_block(state.rip)) {
+      enter(*block);
+    } else {
+      interpret_one();
+    }
+  }
+}
+
+/// After whatever may change modes, mappings or the current address space.
+void Translator::refresh() {
+  const State& state = processor_.state;
+  if (mode_stale_) {
+    mode_stale_ = false;
+    const Mode mode = Mode::of(state);
+    const bool alignment_check = state.flag(eflags::AC);
+    if (mode.has(Mode::kUser) != mode_.has(Mode::kUser) || alignment_check != alignment_check_) {
+      space_stale_ = true;
+    }
+    if (mode.has(Mode::kSmep) != mode_.has(Mode::kSmep)) forget_fetches();
+    if (mode != mode_ || state.segment(cpu::SegmentName::CS).base != lane_code_base_) {
+      mode_ = mode;
+      lane_ = nullptr;
+    }
+    alignment_check_ = alignment_check;
+    segments_stale_ = true;
+  }
+  if (space_stale_) {
+    space_stale_ = false;
+    const mmu::Window window =
+        shadow_->select(processor_.paging_context(),
+                        mode_.has(Mode::kUser) ? cpu::Privilege::User : cpu::Privilege::Supervisor);
+    if (window.base != window_.base || window.space != window_.space) {
+      forget_fetches();
+      lane_ = nullptr;
+    }
+    window_ = window;
+  }
+  if (segments_stale_) {
+    segments_stale_ = false;
+    view_segments();
+  }
+  if (lane_ == nullptr || calls_stale_ || lane_->deaths_seen != store_.deaths()) activate_lane();
+}
+
+void Translator::activate_lane() {
+  const u64 code_base = processor_.state.segment(cpu::SegmentName::CS).base;
+  lane_ = &lanes_.find({window_.space, mode_, code_base});
+  lane_code_base_ = code_base;
+  if (calls_stale_ || lane_->deaths_seen != store_.deaths()) lane_->reset_calls();
+  lane_->deaths_seen = store_.deaths();
+  calls_stale_ = false;
+}
+
+void Translator::set_gs_base() {
+  if (host_gs_ == window_.base) return;
+  host_gs_ = window_.base;
+  if (use_wrgsbase_) {
+    __asm__ volatile("wrgsbase %0" : : "r"(host_gs_));
+  } else {
+    syscall(SYS_arch_prctl, ARCH_SET_GS, host_gs_);
+  }
+}
+
+/// Blocks must end where the interpreter can be asked: nothing may lead from one to the next, or
+/// back into itself.
+void Translator::enable_lockstep() {
+  for (const Optimisation which : {Optimisation::Chaining, Optimisation::BranchTable,
+                                   Optimisation::PairedReturns, Optimisation::InternalBranches}) {
+    options_.disable(which);
+  }
+  lockstep_ = std::make_unique<Lockstep>(processor_, map_, memory_);
+}
+
+void Translator::enable_recovery_checks() {
+  // Flags that nothing looks at are for no one to compare.
+  options_.disable(Optimisation::FlagLiveness);
+  enable_lockstep();
+  checks_recovery_ = true;
+}
+
+Result<void> Translator::enable_listing(const std::string& file) {
+  auto listing = CodeListing::create(file);
+  if (!listing) return listing.error();
+  listing_ = *std::move(listing);
+  return {};
+}
+
+Result<void> Translator::enable_perf_map() {
+  auto perf_map = PerfMap::create();
+  if (!perf_map) return perf_map.error();
+  perf_map_ = *std::move(perf_map);
+  perf_map_->add(stubs_);
+  return {};
+}
+
+void Translator::check_lockstep(bool faulted) {
+  const std::string difference = lockstep_->compare(faulted);
+  if (difference.empty()) return;
+  std::fprintf(stderr, "%s", difference.c_str());
+  std::abort();
+}
+
+void Translator::enter(const Block& block) {
+  if (lockstep_) lockstep_->begin(block);
+  give_state();
+  set_gs_base();
+  context_.window = window_.base;
+  context_.branch_table = lane_->table();
+  context_.call_stack = lane_->call_stack;
+  context_.entry = block.entry;
+  stepping_ = checks_recovery_ && lockstep_->first_time();
+  if (stepping_) {
+    context_.step_entry = reinterpret_cast<u64>(block.entry);
+    context_.entry = stubs_.step_in;
+  }
+  stubs_.enter(&context_);
+  stepping_ = false;
+  lane_->call_stack = context_.call_stack;
+  const auto reason = static_cast<Leave>(context_.exit_reason);
+  if (reason == Leave::Refused) return;
+  if (reason == Leave::CallOut) return;  // execute_call_out() has seen to all
+  take_state();
+  if (lockstep_) {
+    if (reason == Leave::Link) processor_.state.rip = store_.exit(context_.exit_value).target;
+    if (reason == Leave::Indirect) processor_.state.rip = context_.exit_value;
+    check_lockstep(reason == Leave::Emulate);
+  }
+  switch (reason) {
+    case Leave::Link:
+      count(ExitCause::ChainMiss);
+      follow_link(context_.exit_value);
+      return;
+    case Leave::Indirect:
+      count(ExitCause::IndirectMiss);
+      follow_indirect(context_.exit_value);
+      return;
+    case Leave::Emulate:
+      interpret_one();
+      return;
+    case Leave::Event:
+    case Leave::CallOut:
+    case Leave::Refused:
+      return;
+  }
+}
+
+/// The flags' way from the host's registers into the guest's state.
+void Translator::take_state() {
+  State& state = processor_.state;
+  const u64 arithmetic = (u64{context_.saved_flags} >> 8 & (eflags::Arithmetic & 0xFF)) |
+                         ((context_.saved_flags & 1) != 0 ? u64{eflags::OF} : 0);
+  constexpr u64 kKept = ~(eflags::Arithmetic | eflags::IF | eflags::DF);
+  state.rflags = (state.rflags & kKept) | arithmetic |
+                 (context_.interrupt_flag != 0 ? u64{eflags::IF} : 0) |
+                 (context_.direction != 0 ? u64{eflags::DF} : 0);
+  translate_fpu_pointer();
+}
+
+/// FIP names the host instruction: the guest's takes its place, with CS in the upper half (FXSAVE's
+/// 64-bit form, read as the 32-bit one). Must happen before its block can go. SDM 1 §10.5.1.
+void Translator::translate_fpu_pointer() {
+  constexpr std::size_t kPointer = 8;
+  State& state = processor_.state;
+  u8* const at = state.extended.legacy.data() + kPointer;
+  u64 pointer = 0;
+  std::memcpy(&pointer, at, sizeof pointer);
+  if (!area_.contains(pointer)) [[likely]]
+    return;
+  const auto* host = reinterpret_cast<const u8*>(pointer);
+  const Block* block = store_.at_host(host);
+  if (block == nullptr) return;
+  const u64 eip = (block->eip + block->point_at(host).guest_offset) & 0xFFFFFFFF;
+  pointer = eip | u64{state.segment(cpu::SegmentName::CS).selector} << 32;
+  std::memcpy(at, &pointer, sizeof pointer);
+}
+
+void Translator::give_state() {
+  const State& state = processor_.state;
+  context_.interrupt_flag = state.flag(eflags::IF) ? 1 : 0;
+  context_.direction = state.flag(eflags::DF) ? -2 : 0;
+  context_.interrupt_waits = processor_.interrupt_waits() ? 1 : 0;
+  context_.tsc_offset = platform_tsc_offset_ + state.tsc_offset;
+}
+
+/// One instruction, or one event, by the reference engine. False: the processor is halted or shut
+/// down.
+bool Translator::interpret_one() {
+  mode_stale_ = true;
+  return interpreter_.run_one();
+}
+
+void Translator::follow_link(u32 exit) {
+  ExitSite& site = store_.exit(exit);
+  const u32 target = site.target;
+  const bool from_dead = site.from->dead;
+  processor_.state.rip = target;
+  if (from_dead || !options_.on(Optimisation::Chaining) ||
+      mode_.code_limit() == CodeLimit::Strict || processor_.attention()) {
+    return;
+  }
+  const bool backward = target <= site.from->eip + site.from->bytes;
+  const u64 flushes = cache_flushes_;
+  bury_doomed();
+  refresh();
+  Block* block = next_block(target, backward ? EntryKind::LoopHead : EntryKind::Ordinary);
+  if (block == nullptr || flushes != cache_flushes_) return;
+  ExitSite& again = store_.exit(exit);
+  if (again.from->dead) return;
+  const bool both_global = again.from->mode.has(Mode::kGlobal) && block->mode.has(Mode::kGlobal) &&
+                           mode_.has(Mode::kFlatCode);
+  const bool holds =
+      (!again.other_page && !block->crosses_page) || both_global || !mode_.has(Mode::kPaging);
+  if (holds) {
+    store_.link(exit, *block);
+    if (again.other_page || block->crosses_page) page_links_.push_back(exit);
+  } else if (again.by_table != nullptr) {
+    lane_->learn(target, static_cast<u32>(block->indirect_entry - area_.executable()));
+    store_.link_by_table(exit);
+  }
+}
+
+void Translator::follow_indirect(u32 eip) {
+  processor_.state.rip = eip;
+  if (!options_.on(Optimisation::BranchTable) || processor_.attention()) return;
+  bury_doomed();
+  refresh();
+  if (Block* block = next_block(eip)) {
+    lane_->learn(eip, static_cast<u32>(block->indirect_entry - area_.executable()));
+  }
+}
+
+u64 Translator::call_out_entry(Context* context, u32 number) {
+  auto* self = static_cast<Translator*>(context->owner);
+  self->take_state();
+  const CallOut& item = self->store_.call_out(number);
+  const u8 counted = item.counted_ahead;
+  // What the interpreter executes isn't counted as native, nor is what won't be executed now.
+  if (counted != 0) --context->instructions;
+  if (!self->execute_call_out(item)) {
+    if (counted != 0) context->instructions -= counted - 1;
+    return 1;
+  }
+  self->give_state();
+  return 0;
+}
+
+/// Whether the processor is in the mode still that the current block was made for.
+bool Translator::mode_holds() const {
+  const State& state = processor_.state;
+  return Mode::of(state) == mode_ && state.flag(eflags::AC) == alignment_check_;
+}
+
+void Translator::view_segments() {
+  for (unsigned i = 0; i < context_.segments.size(); ++i) {
+    const cpu::SegmentRegister& segment = processor_.state.segments[i];
+    context_.segments[i] = {segment.base, segment.limit};
+  }
+}
+
+/// True: generated code goes on behind the instruction.
+bool Translator::execute_call_out(const CallOut& item) {
+  State& state = processor_.state;
+  state.rip = item.eip;
+  if (item.whole) {
+    interpret_one();
+    return false;
+  }
+  ++called_out_;
+  count(ExitCause::InterpretedInstruction);
+  const Completion completion = item.instruction.handler(processor_, item.instruction);
+  switch (completion) {
+    case Completion::Next:
+    case Completion::EndBlock: {
+      const bool stayed = state.rip == item.eip;
+      state.rip = (state.rip + item.instruction.length) & 0xFFFFFFFF;
+      if (often_harmless(item.instruction.policy)) {
+        if (stayed && !item.leaves && mode_holds()) {
+          if (item.instruction.policy == cpu::TranslationPolicy::EmulateAndLeave) view_segments();
+          break;
+        }
+      } else if (completion == Completion::Next) {
+        break;
+      }
+      mode_stale_ = true;
+      return false;
+    }
+    case Completion::Branch:
+      mode_stale_ = true;
+      return false;
+    case Completion::Repeat:
+      // What comes between resumes it without its breakpoint. SDM 3B §17.3.1.1.
+      state.rflags |= eflags::RF;
+      processor_.update_attention();
+      mode_stale_ = true;
+      return false;
+    case Completion::Fault:
+      processor_.deliver_pending_exception();
+      mode_stale_ = true;
+      return false;
+  }
+  if (item.leaves) {
+    mode_stale_ = true;
+    return false;
+  }
+  return !item.block->dead && !processor_.attention() && !space_stale_ && !calls_stale_ &&
+         lane_->deaths_seen == store_.deaths() &&
+         context_.exit_request.load(std::memory_order_relaxed) == 0;
+}
+
+void Translator::wake() {
+  const int thread = thread_.load(std::memory_order_relaxed);
+  if (thread != 0) syscall(SYS_tgkill, getpid(), thread, cpu::kick_signal());
+}
+
+void Translator::code_written(PhysicalAddress address, u64 length) {
+  interpreter_.code_written(address, length);
+  if (length > kPageSize) flush_due_ = true;
+}
+
+void Translator::translations_changed() {
+  interpreter_.translations_changed();
+  shadow_->flush();
+  space_stale_ = true;
+}
+
+void Translator::page_translation_changed(u64 linear) {
+  interpreter_.translations_changed();
+  shadow_->invalidate_page({linear});
+  space_stale_ = true;
+}
+
+void Translator::on_mapping_changed(u32 space, LinearAddress first, u64 length) {
+  forget_fetches();
+  calls_stale_ = true;
+  lanes_.forget(space, first, length);
+  std::erase_if(page_links_, [&](u32 exit) {
+    const ExitSite& site = store_.exit(exit);
+    const bool in_range = length >= (u64{1} << 32) ||
+                          site.target - (first.value - 16) < length + 16 ||
+                          !site.from->mode.has(Mode::kFlatCode);
+    if (in_range) store_.unlink(exit);
+    return in_range;
+  });
+}
+
+void Translator::on_space_dropped(u32 space) {
+  lanes_.drop_space(space);
+  lane_ = nullptr;
+  forget_fetches();
+}
+
+void Translator::on_watched_write(PhysicalAddress address, u64 length) {
+  if (store_.written(address, length)) count(ExitCause::CodeWritten);
+}
+
+cpu::EngineStatistics Translator::statistics() const {
+  cpu::EngineStatistics statistics;
+  statistics.interrupts = processor_.interrupts_delivered;
+  statistics.exceptions = processor_.exceptions_delivered;
+  statistics.instructions_interpreted = called_out_ + interpreter_.statistics().instructions;
+  if (options_.counts_instructions()) {
+    statistics.instructions_native = context_.instructions;
+    statistics.instructions = statistics.instructions_native + statistics.instructions_interpreted;
+  }
+  statistics.blocks_translated = translated_;
+  statistics.instructions_translated = translated_instructions_;
+  statistics.blocks_invalidated = store_.killed();
+  statistics.code_cache_bytes = area_.used();
+  statistics.code_cache_capacity = area_.capacity();
+  statistics.code_cache_flushes = cache_flushes_;
+  statistics.exits = exits_;
+  statistics.code_pages_watched = store_.watched_pages();
+  const mmu::ShadowStatistics shadow = shadow_->statistics();
+  statistics.shadow_misses = shadow.misses;
+  statistics.shadow_pages_mapped = shadow.pages_mapped;
+  statistics.windows = shadow.windows;
+  statistics.table_pages_watched = shadow.watched_tables;
+  return statistics;
+}
+
+}  // namespace ringshift::translator
