@@ -18,6 +18,7 @@
 
 #include "tests/asm/compare.h"
 #include "tests/asm/guest_engine.h"
+#include "tests/asm/guest_tables.h"
 #include "tests/asm/host_engine.h"
 #include "tests/fuzz/program.h"
 
@@ -336,8 +337,6 @@ class Fuzzer {
     }
     std::fflush(stdout);
   }
-
-  static constexpr u8 kInt3 = 0xCC;
 
   Engines& engines_;
   const Options& options_;

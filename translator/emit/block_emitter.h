@@ -92,6 +92,7 @@ class BlockEmitter {
   std::optional<HostMemory> encodable_operand(unsigned size);
   /// Turns the offset in R8D into a linear address there. False: the segment is odd.
   bool segment_address(cpu::SegmentName name, unsigned size);
+  bool load_based_address(unsigned size);
   static Mem window_memory(const HostMemory& memory, unsigned size);
   Mem at_r8(unsigned size, i32 displacement = 0) const;
   HostMemory near_window(const HostMemory& memory) const;

@@ -38,6 +38,7 @@ std::optional<HostMemory> BlockEmitter::memory_operand(unsigned size) {
     }
   }
   if (mode_.segment(segment) == SegmentKind::Odd) return std::nullopt;
+  if (load_based_address(size)) return near_window({.base = cpu::R8});
   load_effective_offset();
   if (!segment_address(segment, size)) return std::nullopt;
   return near_window({.base = cpu::R8});
@@ -66,6 +67,24 @@ HostMemory BlockEmitter::near_window(const HostMemory& memory) const {
   if (memory.displacement >= kFar || memory.displacement < -kFar) return memory;
   near.index = cpu::R13;
   return near;
+}
+
+/// R8D = the linear address of an operand at a fixed offset in a segment of 4 GiB, as thread-local
+/// and per-processor data are: whether it fits is known now. False: it isn't one, or doesn't fit.
+bool BlockEmitter::load_based_address(unsigned size) {
+  const Instruction& instruction = current_->instruction;
+  const MemoryOperand& operand = instruction.memory;
+  const u64 offset = static_cast<u64>(operand.displacement) & 0xFFFFFFFF;
+  if (mode_.segment(operand.segment) != SegmentKind::Based || instruction.address_size != 4 ||
+      operand.base != cpu::kNoRegister || operand.index != cpu::kNoRegister ||
+      offset + size > (u64{1} << 32)) {
+    return false;
+  }
+  const auto base = static_cast<i32>(offsetof(Context, segments) + offsetof(SegmentView, base) +
+                                     sizeof(SegmentView) * static_cast<unsigned>(operand.segment));
+  a_.mov(x86::r8d, x86::dword_ptr(kContext, base));
+  a_.lea(x86::r8d, x86::ptr(x86::r8, static_cast<i32>(operand.displacement)));
+  return true;
 }
 
 /// R8D = the operand's offset, wrapped to the address size.
