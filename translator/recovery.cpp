@@ -20,13 +20,10 @@ constexpr greg_t kDirection = 0x400;
 constexpr int kHostRegisters[8] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX,
                                    REG_R15, REG_RBP, REG_RSI, REG_RDI};
 
-/// Whether the host instruction is one that reaches into the guest's memory.
-bool accesses_window(const u8* pc) {
-  for (; *pc == 0x64 || *pc == 0x66 || *pc == 0x67 || *pc == 0xF0 || *pc == 0xF2 || *pc == 0xF3;
-       ++pc) {
-  }
-  constexpr u8 kGsPrefix = 0x65;
-  return *pc == kGsPrefix;
+/// Whether the host instruction reaches into the guest's memory: by a GS override, or by the
+/// register that holds the window's address.
+bool accesses_window(const std::string& host_text) {
+  return host_text.find("gs:") != std::string::npos || host_text.find("r13") != std::string::npos;
 }
 
 }  // namespace
@@ -140,19 +137,26 @@ Recovered Translator::recovered_state(const HostFault& fault, const Block& block
 }
 
 /// A new block's first execution, host instruction by host instruction: what would be recovered
-/// where a signal may stop it and where it may fault must be what the interpreter says.
+/// where a signal may stop it and where it may fault must be what the interpreter says, and no
+/// register may hold more than the guest's 32 bits, because addresses are computed with them.
 void Translator::check_recovery(const HostFault& fault) const {
   const auto* pc = reinterpret_cast<const u8*>(fault.pc());
   const Block* block = nullptr;
   const FaultPoint* point = nullptr;
   const bool boundary = at_boundary(fault, block, point);
-  if (block == nullptr || (point->recovery & kCannotFault) != 0) return;
-  if (!boundary && !accesses_window(pc)) return;
-  const std::string wrong = lockstep_->compare_recovered(recovered_state(fault, *block, *point));
+  if (block == nullptr || (point->recovery & (kCannotFault | kRepeating)) != 0) return;
+  const std::string host_text = cpu::format_host({pc, cpu::kLongestInstruction}, fault.pc()).text;
+  if (!boundary && !accesses_window(host_text)) return;
+  std::string wrong = lockstep_->compare_recovered(recovered_state(fault, *block, *point));
+  if (boundary) {
+    for (const int reg : kHostRegisters) {
+      if (static_cast<u64>(fault.registers[reg]) >> 32 == 0) continue;
+      wrong += "lockstep: more than 32 bits in a guest register\n";
+    }
+  }
   if (wrong.empty()) return;
   std::fprintf(stderr, "%s  host code %llx  %s\n", wrong.c_str(),
-               static_cast<unsigned long long>(fault.pc()),
-               cpu::format_host({pc, cpu::kLongestInstruction}, fault.pc()).text.c_str());
+               static_cast<unsigned long long>(fault.pc()), host_text.c_str());
   std::abort();
 }
 

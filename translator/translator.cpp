@@ -173,7 +173,7 @@ void Translator::enable_lockstep() {
                                    Optimisation::PairedReturns, Optimisation::InternalBranches}) {
     options_.disable(which);
   }
-  lockstep_ = std::make_unique<Lockstep>(processor_, map_, memory_);
+  if (!lockstep_) lockstep_ = std::make_unique<Lockstep>(processor_, map_, memory_);
 }
 
 void Translator::enable_recovery_checks() {
