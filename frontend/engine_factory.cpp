@@ -41,6 +41,7 @@ Result<std::unique_ptr<cpu::Engine>> make_translator(const EngineConfig& config,
       parts.processor, {parts.map, parts.memory, parts.guest_memory.file()}, options);
   if (!made) return made.error();
   if (config.kind == EngineKind::Lockstep) (*made)->enable_lockstep();
+  if (config.check_recovery) (*made)->enable_recovery_checks();
   if (!config.dump_blocks.empty()) {
     if (auto opened = (*made)->enable_listing(config.dump_blocks); !opened) return opened.error();
   }

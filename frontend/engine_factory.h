@@ -37,6 +37,7 @@ struct EngineConfig {
   std::vector<std::string> disabled_optimisations;  ///< names of optimisations(kind)
   std::string dump_blocks;  ///< file for guest and host code side by side, "-": standard error
   bool count_instructions = false;  ///< for the statistics; costs a little
+  bool check_recovery = false;      ///< lockstep: at each host instruction of new blocks
   bool perf_map = false;            ///< tell `perf` of generated code, in /tmp/perf-PID.map
 };
 

@@ -50,7 +50,7 @@ struct Context {
   u64 tsc_offset = 0;  ///< guest TSC minus host TSC
   u32 monitor_mxcsr = 0x1F80;
   u64 instructions = 0;  ///< executed by generated code, if Options::counts_instructions()
-  u64 scratch = 0;
+  u64 step_entry = 0;    ///< see Stubs::step_in
 };
 
 }  // namespace ringshift::translator

@@ -5,6 +5,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "cpu/decoder.h"
 
@@ -31,7 +32,14 @@ std::string formatted(const char* pattern, ...) {
 
 /// The parts of the FPU image that both engines define: not the pointers to the last instruction,
 /// which are made when they are asked for, nor the registers that 32-bit code doesn't have.
-bool same_fpu(const cpu::ExtendedState& a, const cpu::ExtendedState& b) {
+bool same_fpu(const cpu::ExtendedState& a, cpu::ExtendedState b, bool faulted) {
+  if (faulted) {
+    // An unmasked SIMD exception has left its flag in MXCSR. SDM 1 §11.5.3.
+    constexpr std::size_t kMxcsr = 24;
+    constexpr u8 kExceptionFlags = 0x3F;
+    b.legacy[kMxcsr] = static_cast<u8>((b.legacy[kMxcsr] & ~kExceptionFlags) |
+                                       (a.legacy[kMxcsr] & kExceptionFlags));
+  }
   const auto same = [&](std::size_t from, std::size_t to) {
     return std::memcmp(a.legacy.data() + from, b.legacy.data() + from, to - from) == 0;
   };
@@ -82,7 +90,7 @@ bool Lockstep::on_trial(const SourceInstruction& source) {
 }
 
 void Lockstep::remember(const Block& block, std::span<const SourceInstruction> source) {
-  sources_[&block].assign(source.begin(), source.end());
+  sources_[&block] = {{source.begin(), source.end()}};
 }
 
 bool Lockstep::on_write(PhysicalAddress address, unsigned size) {
@@ -127,7 +135,12 @@ bool Lockstep::step(const SourceInstruction& source) {
 
 void Lockstep::begin(const Block& block) {
   const auto found = sources_.find(&block);
-  source_ = found == sources_.end() || !on_trial(found->second.front()) ? nullptr : &found->second;
+  remembered_ = nullptr;
+  source_ = nullptr;
+  if (found != sources_.end() && on_trial(found->second.source.front())) {
+    remembered_ = &found->second;
+    source_ = &remembered_->source;
+  }
   states_.clear();
   write_marks_.clear();
   writes_.clear();
@@ -148,6 +161,34 @@ void Lockstep::begin(const Block& block) {
   state = states_.front();
 }
 
+bool Lockstep::first_time() {
+  return remembered_ != nullptr && !std::exchange(remembered_->executed, true);
+}
+
+std::string Lockstep::compare_recovered(const Recovered& recovered) const {
+  std::size_t index = 0;
+  while (index < states_.size() && states_[index].rip != recovered.rip) ++index;
+  if (index >= std::min(states_.size(), source_->size())) return {};
+  const State& expected = states_[index];
+  std::string text;
+  for (unsigned reg = 0; reg < 8; ++reg) {
+    if (recovered.gpr[reg] == expected.gpr[reg]) continue;
+    text += formatted("  register %u: interpreter %llx, recovered %llx\n", reg,
+                      static_cast<unsigned long long>(expected.gpr[reg]),
+                      static_cast<unsigned long long>(recovered.gpr[reg]));
+  }
+  const u64 flags = expected.rflags & eflags::Arithmetic;
+  if (recovered.arithmetic_flags != flags) {
+    text += formatted("  flags: interpreter %llx, recovered %llx\n",
+                      static_cast<unsigned long long>(flags),
+                      static_cast<unsigned long long>(recovered.arithmetic_flags));
+  }
+  if (text.empty()) return {};
+  return formatted("lockstep: wrong state recovered before the instruction at %08llx\n",
+                   static_cast<unsigned long long>(recovered.rip)) +
+         text + listing();
+}
+
 std::string Lockstep::compare(bool faulted) {
   if (source_ == nullptr) return {};
   ++compared_;
@@ -158,7 +199,7 @@ std::string Lockstep::compare(bool faulted) {
       if (states_[i].rip == processor_.state.rip) executed = i;
     }
   }
-  std::string text = differences(states_[executed]);
+  std::string text = differences(states_[executed], faulted);
   std::unordered_map<u64, u8> expected;
   for (std::size_t i = 0; i < writes_.size(); ++i) {
     const Write& write = writes_[i];
@@ -186,7 +227,7 @@ std::string Lockstep::compare(bool faulted) {
   return text;
 }
 
-std::string Lockstep::differences(const State& expected) const {
+std::string Lockstep::differences(const State& expected, bool faulted) const {
   static constexpr const char* kNames[8] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
   const State& is = processor_.state;
   std::string text;
@@ -199,7 +240,8 @@ std::string Lockstep::differences(const State& expected) const {
   for (unsigned reg = 0; reg < 8; ++reg) compare(kNames[reg], expected.gpr[reg], is.gpr[reg]);
   compare("eip", expected.rip, is.rip);
   compare("eflags", expected.rflags & kComparedFlags, is.rflags & kComparedFlags);
-  if (!same_fpu(expected.extended, is.extended)) text += "  x87, SSE or AVX state differs\n";
+  if (!same_fpu(expected.extended, is.extended, faulted))
+    text += "  x87, SSE or AVX state differs\n";
   return text;
 }
 

@@ -27,6 +27,11 @@ class Lockstep final : private mmu::AccessJournal {
   static bool on_trial(const SourceInstruction& source);
 
   void remember(const Block& block, std::span<const SourceInstruction> source);
+  /// Whether the block begun last is compared at all, and is executed for the first time.
+  bool first_time();
+  /// Against the state that the interpreter had before the instruction at `recovered.rip`. Empty:
+  /// the same, or it never came there.
+  std::string compare_recovered(const Recovered& recovered) const;
   void forget_all() { sources_.clear(); }
 
   /// Executes the block's instructions in the interpreter and takes everything back.
@@ -45,13 +50,18 @@ class Lockstep final : private mmu::AccessJournal {
   bool on_write(PhysicalAddress address, unsigned size) override;
   bool on_device_read(PhysicalAddress address, unsigned size) override;
   bool step(const SourceInstruction& source);
-  std::string differences(const cpu::State& expected) const;
+  std::string differences(const cpu::State& expected, bool faulted) const;
   std::string listing() const;
 
   cpu::Processor& processor_;
   mmu::MemoryMap& map_;
   mmu::ProcessorMemory& memory_;
-  std::unordered_map<const Block*, std::vector<SourceInstruction>> sources_;
+  struct Remembered {
+    std::vector<SourceInstruction> source;
+    bool executed = false;
+  };
+  std::unordered_map<const Block*, Remembered> sources_;
+  Remembered* remembered_ = nullptr;
   const std::vector<SourceInstruction>* source_ = nullptr;
   bool trying_ = false;
   bool denied_ = false;

@@ -50,13 +50,14 @@ class StubEmitter {
     emit_call_out();
     emit_load_fpu();
     emit_enter();
+    emit_step_in();
     return finish();
   }
 
  private:
   void make_labels() {
     for (Label* label : {&miss_, &look_up_, &bottom_, &leave_link_, &leave_, &leave_saved_,
-                         &call_out_, &load_fpu_, &enter_, &epilogue_}) {
+                         &call_out_, &load_fpu_, &enter_, &step_in_, &epilogue_}) {
       *label = a_.newLabel();
     }
   }
@@ -72,9 +73,8 @@ class StubEmitter {
   void emit_look_up() {
     a_.align(asmjit::AlignMode::kCode, 16);
     a_.bind(look_up_);
-    a_.movzx(x86::r9d, x86::r8w);
     a_.mov(x86::r10, CONTEXT_FIELD(branch_table));
-    a_.mov(x86::r9d, x86::dword_ptr(x86::r10, x86::r9, 2));
+    a_.mov(x86::r9d, x86::dword_ptr(x86::r10, x86::r8, 2));
     a_.lea(x86::r9, x86::ptr(x86::r9, kCodeBase));
     a_.jmp(x86::r9);
   }
@@ -94,7 +94,13 @@ class StubEmitter {
 
   void save_registers() {
     a_.mov(x86::r9, CONTEXT_FIELD(state));
-    for (unsigned reg = 0; reg < 8; ++reg) a_.mov(state_gpr(x86::r9, reg), guest(reg));
+    for (unsigned reg = 0; reg < 8; ++reg) {
+      if (reg != cpu::Rsp) a_.mov(state_gpr(x86::r9, reg), guest(reg));
+    }
+    // The upper half there is always zero.
+    x86::Mem stack_pointer = state_gpr(x86::r9, cpu::Rsp);
+    stack_pointer.setSize(4);
+    a_.mov(stack_pointer, kGuestStack.r32());
     a_.lahf();
     a_.seto(x86::al);
     a_.mov(CONTEXT_FIELD(saved_flags), x86::ax);
@@ -150,6 +156,7 @@ class StubEmitter {
     a_.add(x86::al, 0x7F);  // overflows if AL was 1
     a_.sahf();
     for (unsigned reg = 0; reg < 8; ++reg) a_.mov(guest(reg), state_gpr(x86::r9, reg));
+    a_.lea(kGuestStack, x86::ptr(kGuestStack, kWindow));
   }
 
   void emit_call_out() {
@@ -217,6 +224,16 @@ class StubEmitter {
     a_.jmp(epilogue_);
   }
 
+  /// The other flags stay as they are. The first trap comes where the jump leads.
+  void emit_step_in() {
+    constexpr u32 kTrapFlag = 0x100;
+    a_.bind(step_in_);
+    a_.pushfq();
+    a_.or_(x86::dword_ptr(x86::rsp), kTrapFlag);
+    a_.popfq();
+    a_.jmp(CONTEXT_FIELD(step_entry));
+  }
+
   Stubs finish() {
     code_.flatten();
     code_.resolveUnresolvedLinks();
@@ -237,6 +254,7 @@ class StubEmitter {
     stubs.load_fpu = at(load_fpu_);
     stubs.leave_saved = at(leave_saved_);
     stubs.enter = reinterpret_cast<Stubs::Enter>(reinterpret_cast<u64>(at(enter_)));
+    stubs.step_in = at(step_in_);
     stubs.end = base + buffer.size();
     return stubs;
   }
@@ -246,7 +264,7 @@ class StubEmitter {
   asmjit::CodeHolder code_;
   x86::Assembler a_;
   Label miss_, look_up_, bottom_, leave_link_, leave_, leave_saved_, call_out_, load_fpu_, enter_,
-      epilogue_;
+      step_in_, epilogue_;
 };
 
 }  // namespace
@@ -259,6 +277,7 @@ std::vector<Stubs::Named> Stubs::named() const {
                             {"leave_saved", leave_saved},
                             {"call_out", call_out},
                             {"load_fpu", load_fpu},
+                            {"step_in", step_in},
                             {"enter", reinterpret_cast<const u8*>(reinterpret_cast<u64>(enter))}};
   std::sort(all.begin(), all.end(), [](const Named& a, const Named& b) { return a.code < b.code; });
   return all;

@@ -14,6 +14,9 @@ struct Stubs {
   /// Runs guest code from context.entry until it leaves; the cause is in context.exit_reason.
   using Enter = void (*)(Context*);
   Enter enter = nullptr;
+  /// An entry for `enter` that goes on to the one in context.step_entry with the trap flag set: a
+  /// SIGTRAP before each host instruction.
+  const u8* step_in = nullptr;
   /// R8D: an EIP that the branch table doesn't know. At offset 0.
   const u8* miss = nullptr;
   /// R8D: an EIP; jumps to its block.

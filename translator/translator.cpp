@@ -29,7 +29,8 @@ bool host_has_fsgsbase() {
 /// Instructions that may change modes, memory's layout or what waits, but seldom do.
 bool often_harmless(cpu::TranslationPolicy policy) {
   using Policy = cpu::TranslationPolicy;
-  return policy == Policy::Port || policy == Policy::FlagStack || policy == Policy::Flag;
+  return policy == Policy::Port || policy == Policy::FlagStack || policy == Policy::Flag ||
+         policy == Policy::EmulateAndLeave;
 }
 
 }  // namespace
@@ -121,7 +122,7 @@ void Translator::refresh() {
       space_stale_ = true;
     }
     if (mode.has(Mode::kSmep) != mode_.has(Mode::kSmep)) forget_fetches();
-    if (mode != mode_) {
+    if (mode != mode_ || state.segment(cpu::SegmentName::CS).base != lane_code_base_) {
       mode_ = mode;
       lane_ = nullptr;
     }
@@ -141,16 +142,15 @@ void Translator::refresh() {
   }
   if (segments_stale_) {
     segments_stale_ = false;
-    for (unsigned i = 0; i < context_.segments.size(); ++i) {
-      const cpu::SegmentRegister& segment = state.segments[i];
-      context_.segments[i] = {segment.base, segment.limit};
-    }
+    view_segments();
   }
   if (lane_ == nullptr || calls_stale_ || lane_->deaths_seen != store_.deaths()) activate_lane();
 }
 
 void Translator::activate_lane() {
-  lane_ = &lanes_.find(window_.space, mode_);
+  const u64 code_base = processor_.state.segment(cpu::SegmentName::CS).base;
+  lane_ = &lanes_.find({window_.space, mode_, code_base});
+  lane_code_base_ = code_base;
   if (calls_stale_ || lane_->deaths_seen != store_.deaths()) lane_->reset_calls();
   lane_->deaths_seen = store_.deaths();
   calls_stale_ = false;
@@ -173,7 +173,14 @@ void Translator::enable_lockstep() {
                                    Optimisation::PairedReturns, Optimisation::InternalBranches}) {
     options_.disable(which);
   }
-  lockstep_ = std::make_unique<Lockstep>(processor_, map_, memory_);
+  if (!lockstep_) lockstep_ = std::make_unique<Lockstep>(processor_, map_, memory_);
+}
+
+void Translator::enable_recovery_checks() {
+  // Flags that nothing looks at are for no one to compare.
+  options_.disable(Optimisation::FlagLiveness);
+  enable_lockstep();
+  checks_recovery_ = true;
 }
 
 Result<void> Translator::enable_listing(const std::string& file) {
@@ -206,7 +213,13 @@ void Translator::enter(const Block& block) {
   context_.branch_table = lane_->table();
   context_.call_stack = lane_->call_stack;
   context_.entry = block.entry;
+  stepping_ = checks_recovery_ && lockstep_->first_time();
+  if (stepping_) {
+    context_.step_entry = reinterpret_cast<u64>(block.entry);
+    context_.entry = stubs_.step_in;
+  }
   stubs_.enter(&context_);
+  stepping_ = false;
   lane_->call_stack = context_.call_stack;
   const auto reason = static_cast<Leave>(context_.exit_reason);
   if (reason == Leave::Refused) return;
@@ -298,14 +311,15 @@ void Translator::follow_link(u32 exit) {
   if (block == nullptr || flushes != cache_flushes_) return;
   ExitSite& again = store_.exit(exit);
   if (again.from->dead) return;
-  const bool both_global = again.from->mode.has(Mode::kGlobal) && block->mode.has(Mode::kGlobal);
+  const bool both_global = again.from->mode.has(Mode::kGlobal) && block->mode.has(Mode::kGlobal) &&
+                           mode_.has(Mode::kFlatCode);
   const bool holds =
       (!again.other_page && !block->crosses_page) || both_global || !mode_.has(Mode::kPaging);
   if (holds) {
     store_.link(exit, *block);
     if (again.other_page || block->crosses_page) page_links_.push_back(exit);
   } else if (again.by_table != nullptr) {
-    lane_->learn(target, static_cast<u32>(block->code - area_.executable()));
+    lane_->learn(target, static_cast<u32>(block->indirect_entry - area_.executable()));
     store_.link_by_table(exit);
   }
 }
@@ -316,7 +330,7 @@ void Translator::follow_indirect(u32 eip) {
   bury_doomed();
   refresh();
   if (Block* block = next_block(eip)) {
-    lane_->learn(eip, static_cast<u32>(block->code - area_.executable()));
+    lane_->learn(eip, static_cast<u32>(block->indirect_entry - area_.executable()));
   }
 }
 
@@ -341,6 +355,13 @@ bool Translator::mode_holds() const {
   return Mode::of(state) == mode_ && state.flag(eflags::AC) == alignment_check_;
 }
 
+void Translator::view_segments() {
+  for (unsigned i = 0; i < context_.segments.size(); ++i) {
+    const cpu::SegmentRegister& segment = processor_.state.segments[i];
+    context_.segments[i] = {segment.base, segment.limit};
+  }
+}
+
 /// True: generated code goes on behind the instruction.
 bool Translator::execute_call_out(const CallOut& item) {
   State& state = processor_.state;
@@ -358,7 +379,10 @@ bool Translator::execute_call_out(const CallOut& item) {
       const bool stayed = state.rip == item.eip;
       state.rip = (state.rip + item.instruction.length) & 0xFFFFFFFF;
       if (often_harmless(item.instruction.policy)) {
-        if (stayed && mode_holds()) break;
+        if (stayed && !item.leaves && mode_holds()) {
+          if (item.instruction.policy == cpu::TranslationPolicy::EmulateAndLeave) view_segments();
+          break;
+        }
       } else if (completion == Completion::Next) {
         break;
       }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <bitset>
 #include <memory>
 #include <unordered_set>
 
@@ -41,6 +42,9 @@ class Translator final : public cpu::Engine,
                                                     Options options);
   /// Each block is checked against the interpreter from now on; before the first run().
   void enable_lockstep();
+  /// Lockstep, and what a fault or a signal would recover is checked at each host instruction of a
+  /// block when it is first executed.
+  void enable_recovery_checks();
   /// Writes every block that is translated from now on to `file` ("-": standard error).
   Result<void> enable_listing(const std::string& file);
   Result<void> enable_perf_map();
@@ -76,6 +80,7 @@ class Translator final : public cpu::Engine,
   static u64 call_out_entry(Context* context, u32 number);
   bool execute_call_out(const CallOut& item);
   bool mode_holds() const;
+  void view_segments();
 
   // translate.cpp
   struct CodePlace {
@@ -89,6 +94,7 @@ class Translator final : public cpu::Engine,
                     std::vector<SourceInstruction>& source, Block& block);
   void decode_crossing(u64 rip, const CodePlace& place, Mode mode,
                        std::vector<SourceInstruction>& source, Block& block);
+  void note_site_kind(SourceInstruction& item, u64 address) const;
   void bury_doomed();
   void make_room();
 
@@ -104,6 +110,9 @@ class Translator final : public cpu::Engine,
   void on_interrupt_outside() override;
   void describe(char* buffer, std::size_t size) const override;
   bool at_boundary(const HostFault& fault, const Block*& block, const FaultPoint*& point) const;
+  static Recovered recovered_state(const HostFault& fault, const Block& block,
+                                   const FaultPoint& point);
+  void check_recovery(const HostFault& fault) const;
   void recover(HostFault& fault, const Block& block, const FaultPoint& point, Leave reason);
   void note_faulting_site(const Block& block, const FaultPoint& point);
   void note_site(std::unordered_set<u64>& sites, const Block& block, const FaultPoint& point);
@@ -123,6 +132,8 @@ class Translator final : public cpu::Engine,
   LaneCache lanes_;
   Context context_;
   std::unique_ptr<Lockstep> lockstep_;
+  bool checks_recovery_ = false;
+  bool stepping_ = false;  ///< through a block for check_recovery()
   std::unique_ptr<CodeListing> listing_;
   std::unique_ptr<PerfMap> perf_map_;
 
@@ -134,6 +145,7 @@ class Translator final : public cpu::Engine,
   bool segments_stale_ = true;
   mmu::Window window_;
   Lane* lane_ = nullptr;
+  u64 lane_code_base_ = 0;
   u64 host_gs_ = ~u64{0};
   u64 platform_tsc_offset_ = 0;  ///< the platform's counter minus the host's
   bool use_wrgsbase_;
@@ -150,6 +162,7 @@ class Translator final : public cpu::Engine,
   /// Instructions whose accesses keep faulting, by physical address.
   std::unordered_set<u64> sites_;
   std::unordered_set<u64> wrapping_sites_;  ///< whose addresses wrap at 4 GiB
+  std::bitset<4096> site_pages_;            ///< by frame number modulo its size: may have either
   std::vector<Block*> doomed_;              ///< to be killed between blocks
   std::vector<u32> page_links_;             ///< exits linked to a block on another page
   std::vector<SourceInstruction> source_;

@@ -13,6 +13,7 @@ Result<std::unique_ptr<ChosenEngine>> ChosenEngine::create(EngineKind kind, cons
       parts.processor, {parts.map, parts.memory, parts.guest_memory.file()}, options);
   if (!made) return made.error();
   engine->translator_ = *std::move(made);
+  if (kind == EngineKind::CheckedTranslator) engine->translator_->enable_recovery_checks();
   engine->watchdog_ = std::make_unique<Watchdog>([self = engine.get()] {
     self->parts_.processor.kick();
     self->translator_->wake();

@@ -13,7 +13,11 @@
 
 namespace ringshift::tests {
 
-enum class EngineKind : u8 { Interpreter, Translator };
+enum class EngineKind : u8 {
+  Interpreter,
+  Translator,
+  CheckedTranslator,  ///< in lockstep, and with its recovery checked; ends the process if wrong
+};
 
 class ChosenEngine {
  public:

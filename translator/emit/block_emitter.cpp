@@ -13,6 +13,10 @@ using cpu::ControlFlow;
 using cpu::Instruction;
 using cpu::TranslationPolicy;
 
+namespace {
+constexpr std::size_t kIndirectEntryBytes = 5;
+}  // namespace
+
 BlockEmitter::BlockEmitter(const Stubs& stubs, const Options& options, EmissionSink& sink,
                            const u8* at)
     : stubs_(stubs), options_(options), sink_(sink) {
@@ -48,6 +52,7 @@ void BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source,
   const u8* base = reinterpret_cast<const u8*>(holder_.baseAddress());
   block.code = base;
   block.entry = base + entry;
+  block.indirect_entry = block.entry - kIndirectEntryBytes;
   block.code_size = static_cast<u32>(code().size());
   if (holder_.hasUnresolvedLinks()) {
     std::fprintf(stderr, "ringshift: a block at %08x has a branch to nowhere\n", block.eip);
@@ -55,24 +60,15 @@ void BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source,
   }
 }
 
-/// An indirect branch comes here with its target in R8D; whether it is this block is for the block
-/// to say. No flag may change.
+/// Indirect branches enter at a NOP as long as the jump that takes its place when the block dies.
+/// Loops begin a line of the host's cache.
 void BlockEmitter::emit_indirect_entry(EntryKind kind) {
-  const Label ours = a_.newLabel();
-  mark(false, kRcxInR9);
-  block_->points.back().recovery = 0;
-  a_.mov(x86::r9, x86::rcx);
-  a_.lea(x86::ecx, x86::ptr(x86::r8d, static_cast<i32>(0U - block_->eip)));
-  a_.jecxz(x86::ecx, ours);
-  a_.mov(x86::rcx, x86::r9);
-  a_.jmp(reinterpret_cast<u64>(stubs_.miss));
-  // The block itself is to begin at the boundary, behind the restoring of RCX.
-  constexpr std::size_t kRestoreBytes = 3, kOrdinary = 32, kLine = 64;
+  constexpr std::size_t kOrdinary = 32, kLine = 64;
+  static constexpr std::array<u8, kIndirectEntryBytes> kLongNop = {0x0F, 0x1F, 0x44, 0x00, 0x00};
   const std::size_t boundary =
       kind == EntryKind::LoopHead && options_.on(Optimisation::LoopAlignment) ? kLine : kOrdinary;
-  while ((a_.offset() + kRestoreBytes) % boundary != 0) a_.int3();
-  a_.bind(ours);
-  a_.mov(x86::rcx, x86::r9);
+  while (a_.offset() < boundary - kLongNop.size()) a_.int3();
+  a_.embed(kLongNop.data(), kLongNop.size());
 }
 
 /// An innermost loop begins a line of its own. What falls into an outer loop's head runs over the
@@ -131,7 +127,7 @@ void BlockEmitter::count_run(std::size_t first) {
 
 void BlockEmitter::flush_pending() {
   if (pending_ == 0) return;
-  a_.lea(x86::r15d, x86::ptr(x86::r15d, pending_));
+  a_.lea(x86::r15, x86::ptr(x86::r15, pending_));
   pending_ = 0;
   mark(false, block_->points.back().recovery);  // the rest of the instruction may fault
 }
@@ -170,7 +166,7 @@ void BlockEmitter::emit_instruction(std::size_t index) {
     return;
   }
   if (current_->call_out && instruction.control_flow == ControlFlow::Sequential) {
-    call_out(instruction.policy == TranslationPolicy::EmulateAndLeave);
+    call_out(instruction.policy == TranslationPolicy::EmulateAndLeave && !may_stay(instruction));
     return;
   }
   emit_by_policy(instruction);
@@ -189,7 +185,7 @@ void BlockEmitter::emit_instruction(std::size_t index) {
     restore_flags();
     pending_ = pending_before;
     call_out(false);
-    if (pending_after != 0) a_.lea(x86::r15d, x86::ptr(x86::r15d, -pending_after));
+    if (pending_after != 0) a_.lea(x86::r15, x86::ptr(x86::r15, -pending_after));
     a_.jmp(back);
   });
 }
@@ -224,13 +220,15 @@ void BlockEmitter::emit_by_policy(const Instruction& instruction) {
     case TranslationPolicy::String:
       emit_string();
       return;
-    case TranslationPolicy::Port:
     case TranslationPolicy::Emulate:
+      emit_emulated();
+      return;
+    case TranslationPolicy::Port:
       call_out(false);
       return;
     case TranslationPolicy::EmulateAndLeave:
-      call_out(true);
-      reachable_ = false;
+      call_out(!may_stay(instruction));
+      reachable_ = may_stay(instruction);
       return;
   }
 }

@@ -89,8 +89,10 @@ class BlockEmitter {
   enum class Reach : u8 { Direct, Computed, Impossible };
   /// Where the current instruction's memory operand is. Impossible: left to the interpreter.
   std::optional<HostMemory> memory_operand(unsigned size);
+  std::optional<HostMemory> encodable_operand(unsigned size);
   /// Turns the offset in R8D into a linear address there. False: the segment is odd.
   bool segment_address(cpu::SegmentName name, unsigned size);
+  bool load_based_address(unsigned size);
   static Mem window_memory(const HostMemory& memory, unsigned size);
   Mem at_r8(unsigned size, i32 displacement = 0) const;
   HostMemory near_window(const HostMemory& memory) const;
@@ -115,6 +117,8 @@ class BlockEmitter {
   void push_immediate(u32 value, unsigned size);
   bool stack_slot(i32 delta, unsigned size, Mem& slot);
   void move_stack(i32 delta);
+  void rebase_stack_pointer();
+  bool emit_stack_pointer_arithmetic();
   void emit_push();
   void emit_pop();
   void emit_leave_frame();
@@ -154,6 +158,10 @@ class BlockEmitter {
   void emit_pop_flags();
   void emit_inline();
   void emit_read_time_stamp();
+  void emit_emulated();
+  bool emit_store_selector();
+  void load_selector(unsigned segment);
+  void emit_push_selector(unsigned segment);
   void emit_translate_byte();
 
   struct PendingExit {
