@@ -53,6 +53,13 @@ struct ExitSite {
   bool other_page = false;
 };
 
+/// Whether a block goes on behind an instruction that may change modes and segments: most loads of
+/// segment registers change no kind of segment. Those of control registers mostly do.
+inline bool may_stay(const cpu::Instruction& instruction) {
+  return instruction.control_flow == cpu::ControlFlow::Sequential &&
+         instruction.operands[0].kind != cpu::OperandKind::Control;
+}
+
 /// An instruction that generated code hands to the interpreter.
 struct CallOut {
   cpu::Instruction instruction;

@@ -79,7 +79,9 @@ void Translator::note_faulting_site(const Block& block, const FaultPoint& point)
 
 void Translator::note_site(std::unordered_set<u64>& sites, const Block& block,
                            const FaultPoint& point) {
-  sites.insert(block.address.value + point.guest_offset);
+  const u64 address = block.address.value + point.guest_offset;
+  sites.insert(address);
+  site_pages_.set(address >> kPageShift & (site_pages_.size() - 1));
   doomed_.push_back(const_cast<Block*>(&block));
 }
 

@@ -94,7 +94,13 @@ class StubEmitter {
 
   void save_registers() {
     a_.mov(x86::r9, CONTEXT_FIELD(state));
-    for (unsigned reg = 0; reg < 8; ++reg) a_.mov(state_gpr(x86::r9, reg), guest(reg));
+    for (unsigned reg = 0; reg < 8; ++reg) {
+      if (reg != cpu::Rsp) a_.mov(state_gpr(x86::r9, reg), guest(reg));
+    }
+    // The upper half there is always zero.
+    x86::Mem stack_pointer = state_gpr(x86::r9, cpu::Rsp);
+    stack_pointer.setSize(4);
+    a_.mov(stack_pointer, kGuestStack.r32());
     a_.lahf();
     a_.seto(x86::al);
     a_.mov(CONTEXT_FIELD(saved_flags), x86::ax);
@@ -150,6 +156,7 @@ class StubEmitter {
     a_.add(x86::al, 0x7F);  // overflows if AL was 1
     a_.sahf();
     for (unsigned reg = 0; reg < 8; ++reg) a_.mov(guest(reg), state_gpr(x86::r9, reg));
+    a_.lea(kGuestStack, x86::ptr(kGuestStack, kWindow));
   }
 
   void emit_call_out() {

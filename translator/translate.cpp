@@ -79,6 +79,13 @@ Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode, EntryKi
   return &block;
 }
 
+/// What earlier faults have taught about the instruction at this physical address.
+void Translator::note_site_kind(SourceInstruction& item, u64 address) const {
+  if (!site_pages_.test(address >> kPageShift & (site_pages_.size() - 1))) return;
+  item.call_out = sites_.contains(address);
+  item.wraps = wrapping_sites_.contains(address);
+}
+
 /// Instructions up to an unconditional branch that nothing jumps over, the end of the page, or the
 /// first one that can't be fetched or decoded: that one is the interpreter's.
 void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
@@ -109,8 +116,7 @@ void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
       ++offset;
       break;
     }
-    item.call_out = sites_.contains(place.address.page().value + offset);
-    item.wraps = wrapping_sites_.contains(place.address.page().value + offset);
+    note_site_kind(item, place.address.page().value + offset);
     // A block is compared as a whole or not at all.
     if (lockstep_ && !source.empty() && !Lockstep::on_trial(item)) break;
     offset += item.instruction.length;
@@ -122,8 +128,9 @@ void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
       farthest = std::max(farthest, (next + instruction.immediate) & 0xFFFFFFFF);
     }
     if (lockstep_ && !Lockstep::on_trial(source.back())) break;
-    const bool ends = instruction.policy == cpu::TranslationPolicy::EmulateAndLeave ||
-                      (instruction.control_flow == ControlFlow::Near && instruction.opcode != 0xE8);
+    const bool ends =
+        (instruction.policy == cpu::TranslationPolicy::EmulateAndLeave && !may_stay(instruction)) ||
+        (instruction.control_flow == ControlFlow::Near && instruction.opcode != 0xE8);
     if (ends && farthest != next) break;
   }
   if (!block.crosses_page) block.bytes = static_cast<u16>(offset - first);
@@ -152,8 +159,7 @@ void Translator::decode_crossing(u64 rip, const CodePlace& place, Mode mode,
       rip + item.instruction.length - 1 > cs.limit) {
     return;
   }
-  item.call_out = sites_.contains(place.address.value);
-  item.wraps = wrapping_sites_.contains(place.address.value);
+  note_site_kind(item, place.address.value);
   block.crosses_page = true;
   block.second_page = second->address.page();
   block.bytes = item.instruction.length;

@@ -29,7 +29,8 @@ bool host_has_fsgsbase() {
 /// Instructions that may change modes, memory's layout or what waits, but seldom do.
 bool often_harmless(cpu::TranslationPolicy policy) {
   using Policy = cpu::TranslationPolicy;
-  return policy == Policy::Port || policy == Policy::FlagStack || policy == Policy::Flag;
+  return policy == Policy::Port || policy == Policy::FlagStack || policy == Policy::Flag ||
+         policy == Policy::EmulateAndLeave;
 }
 
 }  // namespace
@@ -78,6 +79,7 @@ cpu::Exit Translator::run() {
   const SignalScope signals(*this);
   thread_.store(static_cast<int>(syscall(SYS_gettid)), std::memory_order_relaxed);
   host_gs_ = ~u64{0};
+  processor_.host_unit().forget_host_status();
   State& state = processor_.state;
   // The machine may have changed anything in the meantime.
   mode_stale_ = segments_stale_ = true;
@@ -140,10 +142,7 @@ void Translator::refresh() {
   }
   if (segments_stale_) {
     segments_stale_ = false;
-    for (unsigned i = 0; i < context_.segments.size(); ++i) {
-      const cpu::SegmentRegister& segment = state.segments[i];
-      context_.segments[i] = {segment.base, segment.limit};
-    }
+    view_segments();
   }
   if (lane_ == nullptr || calls_stale_ || lane_->deaths_seen != store_.deaths()) activate_lane();
 }
@@ -356,6 +355,13 @@ bool Translator::mode_holds() const {
   return Mode::of(state) == mode_ && state.flag(eflags::AC) == alignment_check_;
 }
 
+void Translator::view_segments() {
+  for (unsigned i = 0; i < context_.segments.size(); ++i) {
+    const cpu::SegmentRegister& segment = processor_.state.segments[i];
+    context_.segments[i] = {segment.base, segment.limit};
+  }
+}
+
 /// True: generated code goes on behind the instruction.
 bool Translator::execute_call_out(const CallOut& item) {
   State& state = processor_.state;
@@ -373,7 +379,10 @@ bool Translator::execute_call_out(const CallOut& item) {
       const bool stayed = state.rip == item.eip;
       state.rip = (state.rip + item.instruction.length) & 0xFFFFFFFF;
       if (often_harmless(item.instruction.policy)) {
-        if (stayed && mode_holds()) break;
+        if (stayed && !item.leaves && mode_holds()) {
+          if (item.instruction.policy == cpu::TranslationPolicy::EmulateAndLeave) view_segments();
+          break;
+        }
       } else if (completion == Completion::Next) {
         break;
       }

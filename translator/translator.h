@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <bitset>
 #include <memory>
 #include <unordered_set>
 
@@ -79,6 +80,7 @@ class Translator final : public cpu::Engine,
   static u64 call_out_entry(Context* context, u32 number);
   bool execute_call_out(const CallOut& item);
   bool mode_holds() const;
+  void view_segments();
 
   // translate.cpp
   struct CodePlace {
@@ -92,6 +94,7 @@ class Translator final : public cpu::Engine,
                     std::vector<SourceInstruction>& source, Block& block);
   void decode_crossing(u64 rip, const CodePlace& place, Mode mode,
                        std::vector<SourceInstruction>& source, Block& block);
+  void note_site_kind(SourceInstruction& item, u64 address) const;
   void bury_doomed();
   void make_room();
 
@@ -159,6 +162,7 @@ class Translator final : public cpu::Engine,
   /// Instructions whose accesses keep faulting, by physical address.
   std::unordered_set<u64> sites_;
   std::unordered_set<u64> wrapping_sites_;  ///< whose addresses wrap at 4 GiB
+  std::bitset<4096> site_pages_;            ///< by frame number modulo its size: may have either
   std::vector<Block*> doomed_;              ///< to be killed between blocks
   std::vector<u32> page_links_;             ///< exits linked to a block on another page
   std::vector<SourceInstruction> source_;

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "tests/asm/compare.h"
+#include "tests/asm/guest_tables.h"
 #include "tests/asm/host_engine.h"
 
 namespace ringshift::tests {
@@ -16,7 +17,6 @@ namespace {
 
 constexpr std::size_t kDataBytes = layout::kDataPages * kPageSize;
 constexpr unsigned kStepLimit = 200000;
-constexpr u8 kHlt = 0xF4;
 
 struct FlagName {
   const char* name;

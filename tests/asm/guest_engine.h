@@ -10,8 +10,8 @@
 #include <string>
 
 #include "cpu/result.h"
+#include "tests/asm/chosen_engine.h"
 #include "tests/asm/test_state.h"
-#include "translator/options.h"
 
 namespace ringshift::cpu {
 class Decoder;
@@ -25,12 +25,6 @@ enum class TestMode : u8 {
   User16,    ///< CPL 3, 16-bit segments, paging
   Kernel32,  ///< CPL 0, flat 32-bit segments, paging; supervisor may reach all areas
   Real16,    ///< real-address mode; code at 7C00h
-};
-
-enum class EngineKind : u8 {
-  Interpreter,
-  Translator,
-  CheckedTranslator,  ///< in lockstep, and with its recovery checked; ends the process if wrong
 };
 
 class GuestEngine {

@@ -4,7 +4,7 @@
 //
 //   instruction_fuzz [--engines host,interpreter,translator] [--length N] [--width 16|32]
 //                    [--count N] [--seed S] [--first I] [--only MNEMONIC] [--keep-going N]
-//                    [--disable-opt NAME]...
+//                    [--disable-opt NAME|all]...
 //
 // Case I of seed S is the same on every run: `--seed S --first I --count 1` repeats a report.
 #include <algorithm>
@@ -18,6 +18,7 @@
 
 #include "tests/asm/compare.h"
 #include "tests/asm/guest_engine.h"
+#include "tests/asm/guest_tables.h"
 #include "tests/asm/host_engine.h"
 #include "tests/fuzz/program.h"
 
@@ -337,8 +338,6 @@ class Fuzzer {
     std::fflush(stdout);
   }
 
-  static constexpr u8 kInt3 = 0xCC;
-
   Engines& engines_;
   const Options& options_;
   EncodingSpace space_;
@@ -374,6 +373,12 @@ bool parse_option(std::string_view name, const char* text, Options& options) {
     return true;
   }
   if (name == "--disable-opt") {
+    if (std::string_view(text) == "all") {
+      for (const std::string_view each : translator::kOptimisationNames) {
+        options.translation.disable(*translator::Options::find(each));
+      }
+      return true;
+    }
     const auto which = translator::Options::find(text);
     if (which) options.translation.disable(*which);
     return which.has_value();
@@ -463,7 +468,7 @@ int main(int argc, char** argv) {
     std::printf(
         "usage: instruction_fuzz [--engines host,interpreter,translator] [--length N]\n"
         "                        [--width 16|32] [--count N] [--seed S] [--first I]\n"
-        "                        [--only MNEMONIC] [--keep-going N] [--disable-opt NAME]...\n");
+        "                        [--only MNEMONIC] [--keep-going N] [--disable-opt NAME|all]...\n");
     return 2;
   }
   return ringshift::tests::fuzz(options);

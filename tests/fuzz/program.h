@@ -38,8 +38,13 @@ class ProgramMaker {
  public:
   /// `longest`: how many instructions a program may have, those that load registers for them not
   /// counted. 1: always one.
-  ProgramMaker(const EncodingSpace& space, const cpu::Decoder& decoder, unsigned longest)
-      : cases_(space, decoder), decoder_(decoder), width_(space.width()), longest_(longest) {}
+  ProgramMaker(const EncodingSpace& space, const cpu::Decoder& decoder, unsigned longest,
+               Environment environment = Environment::User)
+      : environment_(environment),
+        cases_(space, decoder, environment),
+        decoder_(decoder),
+        width_(space.width()),
+        longest_(longest) {}
 
   const Segmentation& segments() const { return cases_.segments(); }
   Program make(u64 seed, u64 index) const;
@@ -47,12 +52,24 @@ class ProgramMaker {
   std::string listing(const Program& program) const;
 
  private:
+  /// A place in the code that is to hold the address of one of its instructions.
+  struct Pointer {
+    unsigned position = 0;
+    unsigned size = 4;
+  };
+  using Pointers = std::vector<Pointer>;
+
   Program make_single(u64 seed, u64 index) const;
   void append(Program& program, const TestCase& test) const;
   void append_load(Program& program, unsigned reg, u32 value) const;
-  void append_follower(Program& program, Random& random) const;
-  void connect_branches(Program& program, Random& random) const;
+  void append_push(Program& program, u32 value, unsigned size) const;
+  void prepare_transfer(Program& program, const TestCase& test, Pointers& pointers,
+                        Random& random) const;
+  void append_follower(Program& program, Pointers& pointers, Random& random) const;
+  unsigned choose_target(const Program& program, std::size_t from, Random& random) const;
+  void connect_branches(Program& program, const Pointers& pointers, Random& random) const;
 
+  const Environment environment_;
   TestCaseMaker cases_;
   const cpu::Decoder& decoder_;
   CodeWidth width_;

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "mmu/page_walker.h"
 #include "mmu/shadow/shadow_mmu.h"
 #include "tests/fuzz/random.h"
 #include "tests/unit/mmu/window_touch.h"
@@ -35,7 +36,22 @@ class ShadowWorld final : private mmu::SpaceObserver, private mmu::WriteObserver
   static constexpr u64 kRam = 16 << 20;
 
   /// A dry walk: what it read and what it would have written.
-  struct Walk;
+  struct Walk final : mmu::TableMemory {
+    struct Entry {
+      u64 address;
+      unsigned size;
+      u64 value;  ///< after the walk
+    };
+    u64 read_entry(PhysicalAddress address, unsigned size) override;
+    bool compare_exchange_entry(PhysicalAddress address, u64 expected, u64 desired,
+                                unsigned size) override;
+
+    ShadowWorld* world = nullptr;
+    std::map<u64, u64> forced;  ///< entries to read as something else
+    std::vector<Entry> entries;
+    std::optional<cpu::Translation> translation;
+  };
+
   /// A version of a table entry that was in force since the last flush.
   using Versions = std::vector<u64>;
   struct FetchKey {

@@ -1,5 +1,7 @@
 #include "tests/fuzz/test_case.h"
 
+#include "tests/fuzz/system_operands.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -336,6 +338,11 @@ TestCase TestCaseMaker::make(u64 seed, u64 index) const {
 bool TestCaseMaker::draw_follower(TestCase& test, Random& random) const {
   DrawnBytes drawn;
   if (!draw_instruction(test, drawn, random)) return false;
+  constexpr u32 kSystemPercent = 40;
+  if (space_.selection() == Selection::All && !is_system(test.instruction) &&
+      random.chance(kSystemPercent)) {
+    return false;
+  }
   constexpr u32 kScalarPercent = 75;
   if (uses_vector_or_x87(test.instruction) && random.chance(kScalarPercent)) return false;
   if (!segments_.code.big && may_read_its_own_surroundings(test)) return false;
@@ -370,6 +377,7 @@ TestCase TestCaseMaker::make_follower(const CpuImage& image, u32 address, Random
   test.placed = test.length;
   tame_bit_offset(test, random);
   arrange_implicit_operands(test, random);
+  arrange_system_operands(test, environment_, random);
   needed = registers_needed(test);
   for (unsigned reg = 0; reg < 8; ++reg) {
     if (test.image.gpr[reg] != image.gpr[reg]) needed |= static_cast<u8>(1U << reg);

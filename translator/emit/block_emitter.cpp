@@ -127,7 +127,7 @@ void BlockEmitter::count_run(std::size_t first) {
 
 void BlockEmitter::flush_pending() {
   if (pending_ == 0) return;
-  a_.lea(x86::r15d, x86::ptr(x86::r15, pending_));
+  a_.lea(x86::r15, x86::ptr(x86::r15, pending_));
   pending_ = 0;
   mark(false, block_->points.back().recovery);  // the rest of the instruction may fault
 }
@@ -156,7 +156,9 @@ void BlockEmitter::emit_instruction(std::size_t index) {
   count_run(index);
   current_ = &source_[index];
   reachable_ = true;
-  mark(!shadowed_);
+  // Nothing may stop where the guest's flags, or its STI shadow, couldn't be told.
+  const bool flags_lost = flags_lost_until_ != 0 && index <= flags_lost_until_;
+  mark(!shadowed_ && !flags_lost);
   shadowed_ = false;
   slow_.reset();
   const Instruction& instruction = current_->instruction;
@@ -166,7 +168,7 @@ void BlockEmitter::emit_instruction(std::size_t index) {
     return;
   }
   if (current_->call_out && instruction.control_flow == ControlFlow::Sequential) {
-    call_out(instruction.policy == TranslationPolicy::EmulateAndLeave);
+    call_out(instruction.policy == TranslationPolicy::EmulateAndLeave && !may_stay(instruction));
     return;
   }
   emit_by_policy(instruction);
@@ -185,7 +187,7 @@ void BlockEmitter::emit_instruction(std::size_t index) {
     restore_flags();
     pending_ = pending_before;
     call_out(false);
-    if (pending_after != 0) a_.lea(x86::r15d, x86::ptr(x86::r15, -pending_after));
+    if (pending_after != 0) a_.lea(x86::r15, x86::ptr(x86::r15, -pending_after));
     a_.jmp(back);
   });
 }
@@ -220,13 +222,15 @@ void BlockEmitter::emit_by_policy(const Instruction& instruction) {
     case TranslationPolicy::String:
       emit_string();
       return;
-    case TranslationPolicy::Port:
     case TranslationPolicy::Emulate:
+      emit_emulated();
+      return;
+    case TranslationPolicy::Port:
       call_out(false);
       return;
     case TranslationPolicy::EmulateAndLeave:
-      call_out(true);
-      reachable_ = false;
+      call_out(!may_stay(instruction));
+      reachable_ = may_stay(instruction);
       return;
   }
 }

@@ -84,13 +84,16 @@ class BlockEmitter {
   bool keeps_fpu(std::size_t index) const;
   void close_region(std::size_t& begin, std::size_t& end) const;
   void find_fpu_regions();
+  std::optional<std::size_t> flags_dead_until(std::size_t index) const;
 
   // memory.cpp
   enum class Reach : u8 { Direct, Computed, Impossible };
   /// Where the current instruction's memory operand is. Impossible: left to the interpreter.
   std::optional<HostMemory> memory_operand(unsigned size);
+  std::optional<HostMemory> encodable_operand(unsigned size);
   /// Turns the offset in R8D into a linear address there. False: the segment is odd.
   bool segment_address(cpu::SegmentName name, unsigned size);
+  bool load_based_address(unsigned size);
   static Mem window_memory(const HostMemory& memory, unsigned size);
   Mem at_r8(unsigned size, i32 displacement = 0) const;
   HostMemory near_window(const HostMemory& memory) const;
@@ -115,6 +118,8 @@ class BlockEmitter {
   void push_immediate(u32 value, unsigned size);
   bool stack_slot(i32 delta, unsigned size, Mem& slot);
   void move_stack(i32 delta);
+  void rebase_stack_pointer();
+  bool emit_stack_pointer_arithmetic();
   void emit_push();
   void emit_pop();
   void emit_leave_frame();
@@ -154,6 +159,10 @@ class BlockEmitter {
   void emit_pop_flags();
   void emit_inline();
   void emit_read_time_stamp();
+  void emit_emulated();
+  bool emit_store_selector();
+  void load_selector(unsigned segment);
+  void emit_push_selector(unsigned segment);
   void emit_translate_byte();
 
   struct PendingExit {
@@ -177,6 +186,8 @@ class BlockEmitter {
   std::size_t index_ = 0;
   Mode mode_;
   i32 pending_ = 0;
+  /// Up to this instruction the guest's flags are gone, and nothing will miss them.
+  std::size_t flags_lost_until_ = 0;
   bool fpu_known_ = false;     ///< the FPU state is loaded for certain
   bool reachable_ = true;      ///< control can fall into what comes next
   bool shadowed_ = false;      ///< no interrupt may come before the next instruction

@@ -26,7 +26,7 @@ std::optional<HostMemory> BlockEmitter::memory_operand(unsigned size) {
   if (mode_.segment(segment) == SegmentKind::Flat) {
     if (auto direct = direct_memory(instruction)) {
       if (direct->base == cpu::R15) direct->displacement += pending_;
-      if (direct->base != kNoRegister && direct->index != kNoRegister &&
+      if (direct->base != kNoRegister && direct->base != cpu::R15 && direct->index != kNoRegister &&
           options_.on(Optimisation::WindowIndex) && !has_high_byte(instruction) &&
           instruction.policy == cpu::TranslationPolicy::Copy) {
         // One more instruction, but two cycles less until a loaded integer is there. Floating-point
@@ -38,6 +38,7 @@ std::optional<HostMemory> BlockEmitter::memory_operand(unsigned size) {
     }
   }
   if (mode_.segment(segment) == SegmentKind::Odd) return std::nullopt;
+  if (load_based_address(size)) return near_window({.base = cpu::R8});
   load_effective_offset();
   if (!segment_address(segment, size)) return std::nullopt;
   return near_window({.base = cpu::R8});
@@ -54,6 +55,7 @@ HostMemory BlockEmitter::near_window(const HostMemory& memory) const {
     return memory;
   HostMemory near = memory;
   near.window = false;
+  if (memory.base == cpu::R15) return near;  // a host address already
   if (memory.base == kNoRegister) {
     // Without an index, half of all displacements are addresses that a sign would spoil.
     const i32 lowest = memory.index == kNoRegister ? 0 : -kFar;
@@ -65,6 +67,24 @@ HostMemory BlockEmitter::near_window(const HostMemory& memory) const {
   if (memory.displacement >= kFar || memory.displacement < -kFar) return memory;
   near.index = cpu::R13;
   return near;
+}
+
+/// R8D = the linear address of an operand at a fixed offset in a segment of 4 GiB, as thread-local
+/// and per-processor data are: whether it fits is known now. False: it isn't one, or doesn't fit.
+bool BlockEmitter::load_based_address(unsigned size) {
+  const Instruction& instruction = current_->instruction;
+  const MemoryOperand& operand = instruction.memory;
+  const u64 offset = static_cast<u64>(operand.displacement) & 0xFFFFFFFF;
+  if (mode_.segment(operand.segment) != SegmentKind::Based || instruction.address_size != 4 ||
+      operand.base != cpu::kNoRegister || operand.index != cpu::kNoRegister ||
+      offset + size > (u64{1} << 32)) {
+    return false;
+  }
+  const auto base = static_cast<i32>(offsetof(Context, segments) + offsetof(SegmentView, base) +
+                                     sizeof(SegmentView) * static_cast<unsigned>(operand.segment));
+  a_.mov(x86::r8d, x86::dword_ptr(kContext, base));
+  a_.lea(x86::r8d, x86::ptr(x86::r8, static_cast<i32>(operand.displacement)));
+  return true;
 }
 
 /// R8D = the operand's offset, wrapped to the address size.
@@ -166,14 +186,20 @@ BlockEmitter::Mem BlockEmitter::at_r8(unsigned size, i32 displacement) const {
   return window_memory(near_window({.base = cpu::R8, .displacement = displacement}), size);
 }
 
+/// The current instruction's memory operand for instructions that asmjit encodes.
+std::optional<HostMemory> BlockEmitter::encodable_operand(unsigned size) {
+  const auto memory = memory_operand(size);
+  if (memory && memory->window && memory->base == kNoRegister && memory->index == kNoRegister) {
+    a_.mov(x86::r8d, static_cast<u32>(memory->displacement));
+    return near_window({.base = cpu::R8});
+  }
+  return memory;
+}
+
 /// Loads the current instruction's memory operand. False: left to the interpreter.
 bool BlockEmitter::load_memory(const Gp& into, unsigned size) {
-  auto memory = memory_operand(size);
+  const auto memory = encodable_operand(size);
   if (!memory) return false;
-  if (memory->window && memory->base == kNoRegister && memory->index == kNoRegister) {
-    a_.mov(x86::r8d, static_cast<u32>(memory->displacement));
-    memory = near_window({.base = cpu::R8});
-  }
   if (size == 2) {
     a_.movzx(into.r32(), window_memory(*memory, 2));
   } else {

@@ -13,7 +13,9 @@ namespace ringshift::translator::host {
 
 namespace x86 = asmjit::x86;
 
-/// EAX to EDI are themselves, but for ESP: the host's own stack holds return addresses.
+/// EAX to EDI are themselves, but for ESP: the host's own stack holds return addresses. R15 is the
+/// host address of the guest's stack pointer, window and all, so that stack accesses have the plain
+/// form that the host forwards fastest; windows are aligned to 4 GiB, so R15D is ESP.
 inline const x86::Gp kGuestStack = x86::r15;
 inline const x86::Gp kContext = x86::r14;
 /// Host address of guest linear address 0.

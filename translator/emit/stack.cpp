@@ -43,11 +43,65 @@ void BlockEmitter::move_stack(i32 delta) {
   if (flat_stack()) {
     add_pending(delta);
   } else if (mode_.has(Mode::kStack32)) {
-    a_.lea(x86::r15d, x86::ptr(x86::r15, delta));
+    a_.lea(x86::r15, x86::ptr(x86::r15, delta));
   } else {
     a_.lea(x86::r8d, x86::ptr(x86::r15, delta));
     a_.mov(x86::r15w, x86::r8w);
   }
+}
+
+/// R15D is ESP, zero-extended: R15 becomes its host address.
+void BlockEmitter::rebase_stack_pointer() {
+  a_.lea(x86::r15, x86::ptr(x86::r15, kWindow));
+}
+
+/// ADD ESP, n; SUB ESP, n: flags apart, they join the pending delta. MOV reg, ESP takes it into
+/// account; MOV ESP, reg ends it. False: none of these.
+bool BlockEmitter::emit_stack_pointer_arithmetic() {
+  const Instruction& instruction = current_->instruction;
+  if (!options_.on(Optimisation::StackDelta) || !flat_stack() || instruction.operand_size != 4 ||
+      instruction.operand_count != 2) {
+    return false;
+  }
+  constexpr u8 kMovStore = 0x89, kMovLoad = 0x8B;
+  constexpr unsigned kAdd = 0, kSub = 5;
+  const u8 opcode = instruction.bytes[0];
+  const cpu::Operand& to = instruction.operands[0];
+  const cpu::Operand& from = instruction.operands[1];
+  const auto is_stack_pointer = [](const cpu::Operand& operand) {
+    return operand.kind == OperandKind::Gpr && operand.reg == cpu::Rsp && operand.size == 4;
+  };
+  const auto is_other = [](const cpu::Operand& operand) {
+    return operand.kind == OperandKind::Gpr && operand.reg != cpu::Rsp && operand.size == 4;
+  };
+  if (opcode == kMovStore || opcode == kMovLoad) {
+    if (is_other(to) && is_stack_pointer(from)) {
+      a_.lea(guest(to.reg).r32(), x86::ptr(x86::r15, pending_));
+      return true;
+    }
+    if (is_stack_pointer(to) && is_other(from)) {
+      a_.mov(x86::r15d, guest(from.reg).r32());
+      rebase_stack_pointer();
+      pending_ = 0;
+      return true;
+    }
+    return false;
+  }
+  const unsigned operation = instruction.bytes[1] >> 3 & 7;
+  const auto amount = static_cast<i32>(instruction.immediate);
+  constexpr i32 kMost = 0x2000;
+  if ((opcode != 0x81 && opcode != 0x83) || (operation != kAdd && operation != kSub) ||
+      !is_stack_pointer(to) || amount > kMost || amount < -kMost) {
+    return false;
+  }
+  a_.lea(x86::r8d, x86::ptr(x86::r15, pending_));
+  if (operation == kAdd) {
+    a_.add(x86::r8d, amount);
+  } else {
+    a_.sub(x86::r8d, amount);
+  }
+  add_pending(operation == kAdd ? amount : -amount);
+  return true;
 }
 
 void BlockEmitter::emit_stack() {
@@ -127,6 +181,7 @@ void BlockEmitter::emit_pop() {
     if (!stack_slot(0, size, slot)) return;
     if (operand.reg == cpu::Rsp) {
       a_.mov(x86::r15d, slot);
+      rebase_stack_pointer();
       pending_ = 0;
       return;
     }
@@ -167,6 +222,7 @@ void BlockEmitter::emit_leave_frame() {
   }
   a_.mov(x86::r11d, window_memory(near_window({.base = cpu::Rbp}), 4));
   a_.lea(x86::r15d, x86::ptr(x86::rbp, 4));
+  rebase_stack_pointer();
   a_.mov(x86::ebp, x86::r11d);
   pending_ = 0;
 }

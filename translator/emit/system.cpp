@@ -6,6 +6,7 @@ namespace ringshift::translator {
 
 using namespace host;
 using cpu::Instruction;
+using cpu::OperandKind;
 using cpu::SegmentName;
 namespace eflags = cpu::eflags;
 
@@ -153,6 +154,60 @@ void BlockEmitter::emit_inline() {
   }
 }
 
+/// The interpreter's, but for looking at a selector.
+void BlockEmitter::emit_emulated() {
+  const Instruction& instruction = current_->instruction;
+  const bool usable = options_.on(Optimisation::InlineSystem) && !current_->call_out;
+  if (usable && instruction.operands[0].kind == OperandKind::Segment &&
+      mode_.segment(SegmentName::SS) != SegmentKind::Odd) {
+    emit_push_selector(instruction.operands[0].reg);
+  } else if (!usable || instruction.operands[1].kind != OperandKind::Segment ||
+             !emit_store_selector()) {
+    call_out(false);
+  }
+}
+
+/// R11D = the selector.
+void BlockEmitter::load_selector(unsigned segment) {
+  constexpr std::size_t kSize = sizeof(cpu::SegmentRegister);
+  const std::size_t offset =
+      offsetof(cpu::State, segments) + kSize * segment + offsetof(cpu::SegmentRegister, selector);
+  a_.mov(x86::r11, CONTEXT_FIELD(state));
+  a_.movzx(x86::r11d, x86::word_ptr(x86::r11, static_cast<i32>(offset)));
+}
+
+/// PUSH takes the operand size off the stack pointer, but writes the selector alone.
+void BlockEmitter::emit_push_selector(unsigned segment) {
+  const i32 size = current_->instruction.operand_size;
+  Mem slot;
+  load_selector(segment);
+  stack_slot(-size, 2, slot);
+  a_.mov(slot, x86::r11w);
+  move_stack(-size);
+}
+
+/// MOV from a segment register. False: nothing has been emitted.
+bool BlockEmitter::emit_store_selector() {
+  const Instruction& instruction = current_->instruction;
+  const cpu::Operand& into = instruction.operands[0];
+  if (into.kind == OperandKind::Gpr) {
+    if (into.reg == cpu::Rsp) flush_pending();
+    load_selector(instruction.operands[1].reg);
+    if (instruction.operand_size == 2) {
+      a_.mov(guest(into.reg).r16(), x86::r11w);
+    } else {
+      a_.mov(guest(into.reg).r32(), x86::r11d);
+    }
+    return true;
+  }
+  if (into.kind != OperandKind::Memory) return false;
+  const auto memory = encodable_operand(2);
+  if (!memory) return false;
+  load_selector(instruction.operands[1].reg);
+  a_.mov(window_memory(*memory, 2), x86::r11w);
+  return true;
+}
+
 /// XLAT.
 void BlockEmitter::emit_translate_byte() {
   const Instruction& instruction = current_->instruction;
@@ -168,14 +223,21 @@ void BlockEmitter::emit_translate_byte() {
   a_.mov(x86::al, at_r8(1));
 }
 
-/// RDTSC where the guest's counter is the host's but for an offset.
+/// RDTSC and RDTSCP where the guest's counter is the host's but for an offset.
 void BlockEmitter::emit_read_time_stamp() {
   static const bool has_rorx = host_has_bmi2();
   if (!options_.on(Optimisation::InlineTimeStamp) || !mode_.has(Mode::kTimeStamp) || !has_rorx) {
     call_out(false);
     return;
   }
-  a_.rdtsc();
+  constexpr u8 kRdtsc = 0x31;
+  if (current_->instruction.opcode == kRdtsc) {
+    a_.rdtsc();
+  } else {
+    a_.rdtscp();
+    a_.mov(x86::r8, CONTEXT_FIELD(state));
+    a_.mov(x86::ecx, x86::dword_ptr(x86::r8, static_cast<i32>(offsetof(cpu::State, tsc_aux))));
+  }
   a_.rorx(x86::r8, x86::rdx, 32);
   a_.lea(x86::rax, x86::ptr(x86::rax, x86::r8));
   a_.mov(x86::r8, CONTEXT_FIELD(tsc_offset));
