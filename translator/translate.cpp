@@ -111,6 +111,7 @@ void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
     const u64 last = u64{item.eip} + (status == DecodeStatus::Ok ? item.instruction.length : 1) - 1;
     if (last > cs.limit) break;
     if (status != DecodeStatus::Ok) {
+      if (lockstep_ && !source.empty()) break;  // can't be compared
       item.decoded = false;
       item.instruction = Instruction{};
       item.instruction.length = 1;

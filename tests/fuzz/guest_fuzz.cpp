@@ -75,8 +75,12 @@ void on_fatal_signal(int number) {
 class Canaries {
  public:
   Canaries() : heap_(kHeapBytes, kPattern) {}
-  ~Canaries() {
+  ~Canaries() { gather(); }
+
+  /// A machine has gone, and others may want the place.
+  void gather() {
     for (u8* page : pages_) munmap(page, kPageSize);
+    pages_.clear();
   }
 
   /// Finds windows that have been made since the last time.
@@ -145,7 +149,7 @@ u64 status_kib(const char* field) {
 
 struct Totals {
   u64 disturbances = 0, kicks = 0, machines = 0, endings = 0;
-  u64 most_mappings = 0;
+  u64 most_mappings = 0, most_windows = 0;
   cpu::EngineStatistics engine;
 };
 
@@ -197,6 +201,8 @@ class Trial {
     wait([this] { return ended_; }, "the machine doesn't stop");
     vcpu.join();
     canaries.check();
+    totals_.most_windows = std::max<u64>(totals_.most_windows, canaries.windows());
+    canaries.gather();
     totals_.engine = machine_->engine().statistics();
   }
 
@@ -281,12 +287,12 @@ int run(const Options& options) {
     if (first_resident == 0) first_resident = resident;
   }
   std::printf(
-      "%llu machines, %llu disturbances, %llu kicks, %llu ended by themselves, %zu windows, "
+      "%llu machines, %llu disturbances, %llu kicks, %llu ended by themselves, at most %llu windows, "
       "at most %llu host mappings; resident at most %llu KiB\n",
       static_cast<unsigned long long>(totals.machines),
       static_cast<unsigned long long>(totals.disturbances),
       static_cast<unsigned long long>(totals.kicks),
-      static_cast<unsigned long long>(totals.endings), canaries.windows(),
+      static_cast<unsigned long long>(totals.endings), static_cast<unsigned long long>(totals.most_windows),
       static_cast<unsigned long long>(totals.most_mappings),
       static_cast<unsigned long long>(status_kib("VmHWM:")));
   const cpu::EngineStatistics& engine = totals.engine;
