@@ -18,13 +18,16 @@ constexpr std::size_t kLongestBlock = 64;
 }  // namespace
 
 std::optional<Translator::CodePlace> Translator::locate(u64 linear) {
-  FetchEntry& entry = fetches_[(linear >> kPageShift) % fetches_.size()];
   const u64 page = linear & ~kPageMask;
-  if (entry.linear_page != page) {
+  const u64 side = (u64{window_.space} << 1 | (mode_.has(Mode::kUser) ? 1 : 0));
+  const u64 key = page | side << 32;
+  FetchEntry& entry = fetches_[((linear >> kPageShift) ^ side * 0x55) % fetches_.size()];
+  if (entry.key != key || entry.generation != fetch_generation_) {
     const cpu::TranslateResult result = shadow_->fetch({page});
     const auto* translation = std::get_if<cpu::Translation>(&result);
     if (translation == nullptr) return std::nullopt;
-    entry = {page, processor_.memory().mask_a20(translation->address), translation->global};
+    entry = {key, fetch_generation_, processor_.memory().mask_a20(translation->address),
+             translation->global};
   }
   return CodePlace{entry.physical + (linear & kPageMask), entry.global};
 }
@@ -108,6 +111,7 @@ void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
     const u64 last = u64{item.eip} + (status == DecodeStatus::Ok ? item.instruction.length : 1) - 1;
     if (last > cs.limit) break;
     if (status != DecodeStatus::Ok) {
+      if (lockstep_ && !source.empty()) break;  // can't be compared
       item.decoded = false;
       item.instruction = Instruction{};
       item.instruction.length = 1;

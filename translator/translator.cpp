@@ -134,10 +134,7 @@ void Translator::refresh() {
     const mmu::Window window =
         shadow_->select(processor_.paging_context(),
                         mode_.has(Mode::kUser) ? cpu::Privilege::User : cpu::Privilege::Supervisor);
-    if (window.base != window_.base || window.space != window_.space) {
-      forget_fetches();
-      lane_ = nullptr;
-    }
+    if (window.base != window_.base || window.space != window_.space) lane_ = nullptr;
     window_ = window;
   }
   if (segments_stale_) {

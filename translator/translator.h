@@ -150,14 +150,17 @@ class Translator final : public cpu::Engine,
   u64 platform_tsc_offset_ = 0;  ///< the platform's counter minus the host's
   bool use_wrgsbase_;
 
-  /// Answers of ShadowMmu::fetch, forgotten when a mapping changes.
+  /// Answers of ShadowMmu::fetch, in any space and for either privilege. What changes in a space
+  /// that isn't current is told when it is selected: before an answer for it is asked for again.
   struct FetchEntry {
-    u64 linear_page = ~u64{0};
+    u64 key = 0;  ///< linear page, privilege, space
+    u64 generation = 0;
     PhysicalAddress physical;
     bool global = false;
   };
   std::array<FetchEntry, 256> fetches_;
-  void forget_fetches() { fetches_.fill({}); }
+  u64 fetch_generation_ = 1;
+  void forget_fetches() { ++fetch_generation_; }
 
   /// Instructions whose accesses keep faulting, by physical address.
   std::unordered_set<u64> sites_;

@@ -108,6 +108,27 @@ void BlockEmitter::close_region(std::size_t& begin, std::size_t& end) const {
   }
 }
 
+/// If all flags are replaced from `index` on before anything can look at them, be it an exception's
+/// frame: the last instruction that does so.
+std::optional<std::size_t> BlockEmitter::flags_dead_until(std::size_t index) const {
+  constexpr u8 kDivideByte = 0xF6, kDivide = 0xF7;
+  if (!options_.on(Optimisation::FlagLiveness)) return std::nullopt;
+  u8 live = cpu::flag_bits::All;
+  for (std::size_t i = index; i < source_.size(); ++i) {
+    const SourceInstruction& item = source_[i];
+    const Instruction& instruction = item.instruction;
+    if (!item.decoded || item.call_out || is_target_[i] ||
+        instruction.policy != TranslationPolicy::Copy || has_memory(instruction) ||
+        instruction.opcode == kDivideByte || instruction.opcode == kDivide ||
+        (instruction.flags_read & live) != 0) {
+      return std::nullopt;
+    }
+    live = static_cast<u8>(live & ~instruction.flags_written);
+    if (live == 0) return i;
+  }
+  return std::nullopt;
+}
+
 /// Loops whose FPU instructions need only one look at the FPU, before the loop.
 void BlockEmitter::find_fpu_regions() {
   fpu_region_.assign(source_.size(), false);

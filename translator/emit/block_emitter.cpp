@@ -156,7 +156,9 @@ void BlockEmitter::emit_instruction(std::size_t index) {
   count_run(index);
   current_ = &source_[index];
   reachable_ = true;
-  mark(!shadowed_);
+  // Nothing may stop where the guest's flags, or its STI shadow, couldn't be told.
+  const bool flags_lost = flags_lost_until_ != 0 && index <= flags_lost_until_;
+  mark(!shadowed_ && !flags_lost);
   shadowed_ = false;
   slow_.reset();
   const Instruction& instruction = current_->instruction;

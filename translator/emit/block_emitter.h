@@ -84,6 +84,7 @@ class BlockEmitter {
   bool keeps_fpu(std::size_t index) const;
   void close_region(std::size_t& begin, std::size_t& end) const;
   void find_fpu_regions();
+  std::optional<std::size_t> flags_dead_until(std::size_t index) const;
 
   // memory.cpp
   enum class Reach : u8 { Direct, Computed, Impossible };
@@ -185,6 +186,8 @@ class BlockEmitter {
   std::size_t index_ = 0;
   Mode mode_;
   i32 pending_ = 0;
+  /// Up to this instruction the guest's flags are gone, and nothing will miss them.
+  std::size_t flags_lost_until_ = 0;
   bool fpu_known_ = false;     ///< the FPU state is loaded for certain
   bool reachable_ = true;      ///< control can fall into what comes next
   bool shadowed_ = false;      ///< no interrupt may come before the next instruction

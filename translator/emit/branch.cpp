@@ -236,6 +236,13 @@ void BlockEmitter::table_jump(bool call) {
 
 /// Where a host return comes out: the guest's return may have meant another place, in R8D.
 void BlockEmitter::landing(u32 eip) {
+  if (const auto end = flags_dead_until(index_ + 1)) {
+    a_.cmp(x86::r8d, static_cast<i32>(eip));
+    a_.jne(reinterpret_cast<u64>(stubs_.look_up));
+    flags_lost_until_ = *end;
+    fpu_known_ = false;
+    return;
+  }
   const Label right = a_.newLabel();
   a_.mov(x86::r9, x86::rcx);
   a_.lea(x86::ecx, x86::ptr(x86::r8, static_cast<i32>(0U - eip)));
