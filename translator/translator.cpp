@@ -300,11 +300,10 @@ void Translator::follow_link(u32 exit) {
       mode_.code_limit() == CodeLimit::Strict || processor_.attention()) {
     return;
   }
-  const bool backward = target <= site.from->eip + site.from->bytes;
   const u64 flushes = cache_flushes_;
   bury_doomed();
   refresh();
-  Block* block = next_block(target, backward ? EntryKind::LoopHead : EntryKind::Ordinary);
+  Block* block = next_block(target);
   if (block == nullptr || flushes != cache_flushes_) return;
   ExitSite& again = store_.exit(exit);
   if (again.from->dead) return;
@@ -316,7 +315,7 @@ void Translator::follow_link(u32 exit) {
     store_.link(exit, *block);
     if (again.other_page || block->crosses_page) page_links_.push_back(exit);
   } else if (again.by_table != nullptr) {
-    lane_->learn(target, static_cast<u32>(block->indirect_entry - area_.executable()));
+    lane_->learn(target, static_cast<u32>(block->entry - area_.executable()));
     store_.link_by_table(exit);
   }
 }
@@ -327,7 +326,7 @@ void Translator::follow_indirect(u32 eip) {
   bury_doomed();
   refresh();
   if (Block* block = next_block(eip)) {
-    lane_->learn(eip, static_cast<u32>(block->indirect_entry - area_.executable()));
+    lane_->learn(eip, static_cast<u32>(block->entry - area_.executable()));
   }
 }
 
