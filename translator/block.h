@@ -51,6 +51,7 @@ struct ExitSite {
   const u8* by_table = nullptr;  ///< goes through the branch table
   u32 target = 0;                ///< EIP
   bool other_page = false;
+  bool in_page_links = false;  ///< the translator has it in its list of such links
 };
 
 /// Whether a block goes on behind an instruction that may change modes and segments: most loads of

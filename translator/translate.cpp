@@ -56,7 +56,7 @@ Block* Translator::next_block(u64 rip, EntryKind kind) {
 }
 
 Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode, EntryKind kind) {
-  if (area_.capacity() - area_.used() < kRoomForBlock) {
+  if (area_.capacity() - area_.used() < kRoomForBlock || store_.footprint() > kMostFootprint) {
     make_room();
     refresh();
   }

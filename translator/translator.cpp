@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace ringshift::translator {
 
@@ -314,20 +315,23 @@ void Translator::follow_link(u32 exit) {
       (!again.other_page && !block->crosses_page) || both_global || !mode_.has(Mode::kPaging);
   if (holds) {
     store_.link(exit, *block);
-    if (again.other_page || block->crosses_page) page_links_.push_back(exit);
+    if ((again.other_page || block->crosses_page) && !std::exchange(again.in_page_links, true)) {
+      page_links_.push_back(exit);
+    }
   } else if (again.by_table != nullptr) {
-    lane_->learn(target, static_cast<u32>(block->indirect_entry - area_.executable()));
+    lanes_.learn(*lane_, target, static_cast<u32>(block->indirect_entry - area_.executable()));
     store_.link_by_table(exit);
   }
 }
 
 void Translator::follow_indirect(u32 eip) {
   processor_.state.rip = eip;
+  if (lane_ != nullptr) lanes_.note_miss(*lane_, eip);
   if (!options_.on(Optimisation::BranchTable) || processor_.attention()) return;
   bury_doomed();
   refresh();
   if (Block* block = next_block(eip)) {
-    lane_->learn(eip, static_cast<u32>(block->indirect_entry - area_.executable()));
+    lanes_.learn(*lane_, eip, static_cast<u32>(block->indirect_entry - area_.executable()));
   }
 }
 
@@ -404,8 +408,8 @@ bool Translator::execute_call_out(const CallOut& item) {
     mode_stale_ = true;
     return false;
   }
-  return !item.block->dead && !processor_.attention() && !space_stale_ && !calls_stale_ &&
-         lane_->deaths_seen == store_.deaths() &&
+  return !item.block->dead && !flush_due_ && !processor_.attention() && !space_stale_ &&
+         !calls_stale_ && lane_->deaths_seen == store_.deaths() &&
          context_.exit_request.load(std::memory_order_relaxed) == 0;
 }
 
@@ -436,12 +440,14 @@ void Translator::on_mapping_changed(u32 space, LinearAddress first, u64 length) 
   calls_stale_ = true;
   lanes_.forget(space, first, length);
   std::erase_if(page_links_, [&](u32 exit) {
-    const ExitSite& site = store_.exit(exit);
+    ExitSite& site = store_.exit(exit);
     const bool in_range = length >= (u64{1} << 32) ||
                           site.target - (first.value - 16) < length + 16 ||
                           !site.from->mode.has(Mode::kFlatCode);
-    if (in_range) store_.unlink(exit);
-    return in_range;
+    if (!in_range) return false;
+    site.in_page_links = false;
+    store_.unlink(exit);
+    return true;
   });
 }
 

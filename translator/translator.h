@@ -118,6 +118,8 @@ class Translator final : public cpu::Engine,
   void note_site(std::unordered_set<u64>& sites, const Block& block, const FaultPoint& point);
 
   static constexpr std::size_t kCodeCapacity = std::size_t{64} << 20;
+  /// Of what is known of blocks: generated code is about as large.
+  static constexpr std::size_t kMostFootprint = std::size_t{128} << 20;
   static constexpr std::size_t kRoomForBlock = std::size_t{256} << 10;
 
   cpu::Processor& processor_;
@@ -163,6 +165,7 @@ class Translator final : public cpu::Engine,
   void forget_fetches() { ++fetch_generation_; }
 
   /// Instructions whose accesses keep faulting, by physical address.
+  static constexpr std::size_t kMostSites = std::size_t{1} << 16;
   std::unordered_set<u64> sites_;
   std::unordered_set<u64> wrapping_sites_;  ///< whose addresses wrap at 4 GiB
   std::bitset<4096> site_pages_;            ///< by frame number modulo its size: may have either
