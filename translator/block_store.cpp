@@ -41,6 +41,7 @@ Block& BlockStore::make(PhysicalAddress address, u32 eip, Mode mode) {
 }
 
 void BlockStore::publish(Block& block) {
+  footprint_ += sizeof(Block) + block.points.capacity() * sizeof(FaultPoint);
   by_host_.push_back(&block);
   Block*& bucket = buckets_[bucket_of(block.address, block.eip, block.mode)];
   block.next_in_bucket = bucket;
@@ -138,6 +139,7 @@ void BlockStore::clear() {
   blocks_.clear();
   exits_.clear();
   call_outs_.clear();
+  footprint_ = 0;
   ++deaths_;
 }
 
@@ -178,11 +180,13 @@ Block* BlockStore::at_host(const u8* host) const {
 
 u32 BlockStore::add_exit(const ExitSite& site) {
   exits_.push_back(site);
+  footprint_ += sizeof site;
   return static_cast<u32>(exits_.size() - 1);
 }
 
 u32 BlockStore::add_call_out(const CallOut& call_out) {
   call_outs_.push_back(call_out);
+  footprint_ += sizeof call_out;
   return static_cast<u32>(call_outs_.size() - 1);
 }
 
