@@ -71,6 +71,7 @@ cpu::Exit Translator::run() {
   // The machine may have changed anything in the meantime.
   mode_stale_ = segments_stale_ = true;
   for (;;) {
+    if (failed_) return cpu::Exit::Failure;
     if (context_.exit_request.exchange(0, std::memory_order_relaxed) != 0) {
       count(ExitCause::Event);
       return processor_.take_kick() ? cpu::Exit::Kicked : cpu::Exit::Deadline;
@@ -161,11 +162,8 @@ void Translator::enable_lockstep() {
   lockstep_ = std::make_unique<Lockstep>(processor_, map_, memory_);
 }
 
-void Translator::check_lockstep(bool faulted) {
-  const std::string difference = lockstep_->compare(faulted);
-  if (difference.empty()) return;
-  std::fprintf(stderr, "%s", difference.c_str());
-  std::abort();
+std::string Translator::failure() const {
+  return lockstep_ ? lockstep_->report() : std::string();
 }
 
 void Translator::enter(const Block& block) {
@@ -179,13 +177,13 @@ void Translator::enter(const Block& block) {
   stubs_.enter(&context_, &processor_.state);
   lane_->call_stack = context_.call_stack;
   const auto reason = static_cast<Leave>(context_.exit_reason);
-  if (reason == Leave::Refused) return;
-  if (reason == Leave::CallOut) return;  // execute_call_out() has seen to all
-  take_state();
+  // execute_call_out() has seen to all.
+  if (reason != Leave::Refused && reason != Leave::CallOut) take_state();
   if (lockstep_) {
     if (reason == Leave::Link) processor_.state.rip = store_.exit(context_.exit_value).target;
     if (reason == Leave::Indirect) processor_.state.rip = context_.exit_value;
-    check_lockstep(reason == Leave::Emulate);
+    if (!lockstep_->end(reason)) failed_ = true;
+    if (failed_) return;
   }
   switch (reason) {
     case Leave::Link:
@@ -282,6 +280,10 @@ u64 Translator::call_out_entry(Context* context, u32 number) {
 bool Translator::execute_call_out(const CallOut& item) {
   State& state = processor_.state;
   state.rip = item.eip;
+  if (lockstep_ && !lockstep_->at_call_out()) {
+    failed_ = true;
+    return false;
+  }
   if (item.whole) {
     interpret_one();
     return false;

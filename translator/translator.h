@@ -45,6 +45,7 @@ class Translator final : public cpu::Engine,
   cpu::Exit run() override;
   void wake() override;
   cpu::EngineStatistics statistics() const override;
+  std::string failure() const override;
 
   // CodeCacheClient.
   void code_written(PhysicalAddress address, u64 length) override;
@@ -58,7 +59,6 @@ class Translator final : public cpu::Engine,
   // translator.cpp: the dispatcher
   void refresh();
   void enter(const Block& block);
-  void check_lockstep(bool faulted);
   Block* next_block(u64 rip);
   void follow_link(u32 exit);
   void follow_indirect(u32 eip);
@@ -115,6 +115,7 @@ class Translator final : public cpu::Engine,
   LaneCache lanes_;
   Context context_;
   std::unique_ptr<Lockstep> lockstep_;
+  bool failed_ = false;  ///< lockstep has found a difference
 
   Mode mode_;
   bool alignment_check_ = false;

@@ -122,6 +122,8 @@ void BlockEmitter::flush_pending() {
   if (pending_ == 0) return;
   a_.lea(x86::r15d, x86::ptr(x86::r15d, pending_));
   pending_ = 0;
+  // The instruction may yet fault.
+  mark(false, block_->points.back().recovery);
 }
 
 void BlockEmitter::add_pending(i32 delta) {
