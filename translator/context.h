@@ -41,6 +41,8 @@ struct Context {
   u8 direction_flag = 0;
   u8 fpu_absent = 1;       ///< 0: the guest's x87, SSE and AVX state is in the host's registers
   u8 interrupt_waits = 0;  ///< the processor's interrupt line or an NMI is up
+  u16 x87_opcode = 0;      ///< FOP when the state was loaded into the host's registers
+  u32 x87_data = 0;        ///< likewise FDP
   std::array<SegmentView, 6> segments;
   const u8* entry = nullptr;
   u64 (*call_out)(Context*, u32) = nullptr;

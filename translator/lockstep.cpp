@@ -16,9 +16,9 @@ using cpu::TranslationPolicy;
 namespace eflags = cpu::eflags;
 namespace image = cpu::image;
 
-/// How often a string instruction may give way on trial. A longer one ends the trial, or a copy of
+/// Iterations of a string instruction that are tried. A longer one ends the trial, or a copy of
 /// megabytes, which the translated code may do in many steps, would be tried as a whole each time.
-constexpr unsigned kMostTurns = 2;
+constexpr u64 kMostIterations = 32768;
 
 bool is_fpu(TranslationPolicy policy) {
   switch (policy) {
@@ -170,10 +170,14 @@ bool Lockstep::step(const SourceInstruction& source) {
   }
   denied_ = false;
   state.sti_shadow = false;
-  Completion completion = Completion::Repeat;
-  for (unsigned turn = 0; completion == Completion::Repeat && turn < kMostTurns; ++turn) {
-    completion = instruction.handler(processor_, instruction);
-    if (denied_ || instruction.policy != TranslationPolicy::String) break;
+  Completion completion = instruction.handler(processor_, instruction);
+  if (instruction.policy == TranslationPolicy::String) {
+    // It gives way now and then, at once if a kick waits.
+    const u64 enough = processor_.string_iterations + kMostIterations;
+    while (completion == Completion::Repeat && !denied_ && processor_.string_iterations < enough) {
+      completion = instruction.handler(processor_, instruction);
+      ++processor_.string_iterations;
+    }
   }
   if (denied_ || completion == Completion::Fault || completion == Completion::Repeat) {
     outcome_ = denied_                           ? Outcome::Denied
@@ -314,9 +318,11 @@ bool Lockstep::compare_within(std::size_t executed) {
   restore(before_);
   trying_ = true;
   try_instructions(executed);
+  // A kick that has come since the first trial ends this one where interrupts open.
+  const bool foretold = executed_ == executed;
   const u64 mask = mask_of(next.instruction.address_size);
   const u64 done = (state.gpr[cpu::Rcx] - is.gpr[cpu::Rcx]) & mask;
-  if (is_repeated_string(next.instruction) && done != 0) {
+  if (foretold && is_repeated_string(next.instruction) && done != 0) {
     try_iterations(next.instruction, done);
   }
   trying_ = false;
@@ -330,7 +336,7 @@ bool Lockstep::compare_within(std::size_t executed) {
   state.sti_shadow = sti_shadow;
   processor_.string_iterations = iterations;
   if (source_->changes_flags) processor_.update_attention();
-  const bool agrees = compare();
+  const bool agrees = !foretold || compare();
   if (agrees) {
     expected_ = whole;
     executed_ = whole_executed;
@@ -388,10 +394,17 @@ void Lockstep::compare_fpu() {
     unsigned count;
   };
   static constexpr Field kFields[] = {
-      {"x87 control", image::kControl, 2, 1},  {"x87 status", image::kStatus, 2, 1},
-      {"x87 tags", image::kTag, 1, 1},         {"mxcsr", image::kMxcsr, 4, 1},
-      {"st significand", image::kStack, 8, 8}, {"st exponent", image::kStack + 8, 2, 8},
-      {"xmm low", image::kXmm, 8, 8},          {"xmm high", image::kXmm + 8, 8, 8},
+      {"x87 control", image::kControl, 2, 1},
+      {"x87 status", image::kStatus, 2, 1},
+      {"x87 tags", image::kTag, 1, 1},
+      {"mxcsr", image::kMxcsr, 4, 1},
+      {"fop", image::kOpcode, 2, 1},
+      {"fip", image::kInstructionOffset, 8, 1},
+      {"fdp", image::kDataOffset, 8, 1},
+      {"st significand", image::kStack, 8, 8},
+      {"st exponent", image::kStack + 8, 2, 8},
+      {"xmm low", image::kXmm, 8, 8},
+      {"xmm high", image::kXmm + 8, 8, 8},
   };
   constexpr unsigned kRegisterBytes = 16;
   const cpu::ExtendedState& a = expected_.extended;

@@ -9,6 +9,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "cpu/host_unit/x87_image.h"
+
 namespace ringshift::translator {
 
 namespace {
@@ -177,6 +179,7 @@ void Translator::enter(const Block& block) {
   stubs_.enter(&context_, &processor_.state);
   lane_->call_stack = context_.call_stack;
   const auto reason = static_cast<Leave>(context_.exit_reason);
+  settle_x87_pointers();
   // execute_call_out() has seen to all.
   if (reason != Leave::Refused && reason != Leave::CallOut) take_state();
   if (lockstep_) {
@@ -220,6 +223,33 @@ void Translator::give_state() {
   context_.interrupt_flag = state.flag(eflags::IF) ? 1 : 0;
   context_.direction_flag = state.flag(eflags::DF) ? 1 : 0;
   context_.interrupt_waits = processor_.interrupt_waits() ? 1 : 0;
+}
+
+/// An x87 instruction that the host has executed has left its own address behind, and hosts differ
+/// in whether it also left its opcode and operand: those are the guest's only after an unmasked
+/// exception (Feature::FdpExceptionsOnly). The guest's addresses have 32 bits, the code area's
+/// more.
+void Translator::settle_x87_pointers() {
+  namespace image = cpu::image;
+  cpu::ExtendedState& extended = processor_.state.extended;
+  const auto* host =
+      reinterpret_cast<const u8*>(image::load<u64>(extended, image::kInstructionOffset));
+  if (!area_.contains(reinterpret_cast<u64>(host))) return;
+  const Block* block = store_.at_host(host);
+  const X87Point* point = block == nullptr ? nullptr : block->x87_at(host);
+  u16 opcode = context_.x87_opcode;
+  u32 data = context_.x87_data;
+  if (point != nullptr && image::exception_pending(extended)) {
+    // What is as it was when the state was loaded hasn't been left by this instruction.
+    const auto found = static_cast<u32>(image::load<u64>(extended, image::kDataOffset));
+    const auto base = static_cast<u32>(processor_.state.segment(point->segment).base);
+    if (point->has_memory && found != data) data = found - base;
+    if (image::load<u16>(extended, image::kOpcode) != opcode) opcode = point->opcode;
+  }
+  const u32 eip = point == nullptr ? 0 : block->eip + point->guest_offset;
+  image::store<u16>(extended, image::kOpcode, opcode);
+  image::store<u64>(extended, image::kInstructionOffset, eip);
+  image::store<u64>(extended, image::kDataOffset, data);
 }
 
 /// One instruction, or one event, by the reference engine.
@@ -270,6 +300,7 @@ void Translator::follow_indirect(u32 eip) {
 u64 Translator::call_out_entry(Context* context, u32 number) {
   auto* self = static_cast<Translator*>(context->owner);
   self->take_state();
+  self->settle_x87_pointers();
   const bool stays = self->execute_call_out(self->store_.call_out(number));
   if (!stays) return 1;
   self->give_state();

@@ -65,6 +65,7 @@ class Translator final : public cpu::Engine,
   void interpret_one();
   void take_state();
   void give_state();
+  void settle_x87_pointers();
   void activate_lane();
   void set_gs_base();
   static u64 call_out_entry(Context* context, u32 number);

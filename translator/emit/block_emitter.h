@@ -88,6 +88,7 @@ class BlockEmitter {
   void emit_copy();
   void emit_fpu();
   void ensure_fpu();
+  void note_x87();
   bool copy_with(const HostMemory* memory);
   bool copy_with_legacy_base(const HostMemory& memory);
 
