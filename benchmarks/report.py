@@ -147,7 +147,9 @@ def table(results):
     text = [f"{about['processors']} x {about['processor']}, {about['host']}; {', '.join(about['programs'].values())}",
             f"{about['date']}; {about['rounds']} rounds of {about['target_s']} s; load before: {about['load']:.1f}; "
             f"guest: {about['append']}{extra}",
-            "", row_table(results), "", goal_table(results)]
+            "", row_table(results)]
+    if machine_names(results):
+        text += ["", goal_table(results)]
     wrong = failures(results)
     if wrong:
         text += ["", f"{len(wrong)} failed:", *("  " + line for line in wrong)]

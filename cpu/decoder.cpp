@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 
 #include "cpu/decoder_flags.h"
 #include "cpu/decoder_table.h"
@@ -346,6 +347,25 @@ std::string format(const Instruction& instruction, u64 rip) {
                                   decoded.operand_count_visible, text.data(), text.size(), rip,
                                   nullptr);
   return text.data();
+}
+
+HostText format_host(std::span<const u8> bytes, u64 address) {
+  ZydisDecoder decoder;
+  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+  ZydisDecodedInstruction decoded;
+  std::array<ZydisDecodedOperand, ZYDIS_MAX_OPERAND_COUNT> operands;
+  std::array<char, 160> text{};
+  if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes.data(), bytes.size(), &decoded,
+                                           operands.data()))) {
+    std::snprintf(text.data(), text.size(), "db %02x", unsigned{bytes.front()});
+    return {text.data(), 1};
+  }
+  ZydisFormatter formatter;
+  ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
+  ZydisFormatterFormatInstruction(&formatter, &decoded, operands.data(),
+                                  decoded.operand_count_visible, text.data(), text.size(), address,
+                                  nullptr);
+  return {text.data(), decoded.length};
 }
 
 std::string_view mnemonic_name(u16 mnemonic) {

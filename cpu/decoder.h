@@ -40,6 +40,13 @@ inline constexpr std::size_t kLongestInstruction = 15;
 
 /// Intel-syntax disassembly, for dumps and messages; branch targets are absolute if `rip` is given.
 std::string format(const Instruction& instruction, u64 rip = 0);
+/// One instruction of 64-bit host code.
+struct HostText {
+  std::string text;
+  unsigned length = 1;
+};
+/// The first instruction in `bytes`, which lie at `address`; what isn't one is shown as a byte.
+HostText format_host(std::span<const u8> bytes, u64 address);
 /// "add", "jnz", ...
 std::string_view mnemonic_name(u16 mnemonic);
 /// How many lines cpu/instructions.def has; line `n` has this mnemonic name. For coverage reports.

@@ -37,8 +37,10 @@ inline constexpr std::size_t kExitCauses = std::size_t{1} + static_cast<u8>(Exit
 /// Counters that `--stats` shows. What an engine doesn't have or doesn't count stays 0.
 struct EngineStatistics {
   // --- Any engine ---
-  u64 instructions = 0;  ///< guest instructions retired (REP iterations count one each)
-  u64 interrupts = 0;    ///< external interrupts delivered
+  /// Guest instructions retired. The interpreter counts each iteration of REP, generated code
+  /// counts instructions.
+  u64 instructions = 0;
+  u64 interrupts = 0;  ///< external interrupts delivered
   u64 exceptions = 0;
   u64 instructions_native = 0;       ///< of `instructions`: without leaving generated code
   u64 instructions_interpreted = 0;  ///< of `instructions`: by the interpreter's handlers

@@ -3,6 +3,8 @@
 // CR8.
 #pragma once
 
+#include <optional>
+
 #include "cpu/types.h"
 
 namespace ringshift::cpu {
@@ -25,6 +27,9 @@ class Platform {
 
   /// Guest time-stamp counter before IA32_TSC_ADJUST and writes to it, which State holds.
   virtual u64 time_stamp() = 0;
+  /// What `time_stamp` adds to the host's own counter; nothing if it isn't derived from that.
+  /// Whether there is an answer never changes.
+  virtual std::optional<u64> host_time_stamp_offset() const { return std::nullopt; }
   /// Whether a device event is due: asked every thousand instructions or so by
   /// engines that poll (Engine::polls_deadlines).
   virtual bool deadline_due() = 0;

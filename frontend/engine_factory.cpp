@@ -36,10 +36,18 @@ Result<std::unique_ptr<cpu::Engine>> make_translator(const EngineConfig& config,
     if (!which) return Error{"unknown optimisation '" + name + "'"};
     options.disable(*which);
   }
+  if (config.count_instructions) options.count_instructions();
   auto made = translator::Translator::create(
       parts.processor, {parts.map, parts.memory, parts.guest_memory.file()}, options);
   if (!made) return made.error();
   if (config.kind == EngineKind::Lockstep) (*made)->enable_lockstep();
+  if (config.check_recovery) (*made)->enable_recovery_checks();
+  if (!config.dump_blocks.empty()) {
+    if (auto opened = (*made)->enable_listing(config.dump_blocks); !opened) return opened.error();
+  }
+  if (config.perf_map) {
+    if (auto opened = (*made)->enable_perf_map(); !opened) return opened.error();
+  }
   return std::unique_ptr<cpu::Engine>(*std::move(made));
 }
 

@@ -29,14 +29,16 @@ enum class EngineKind : u8 {
   Interpreter,
   Lockstep,  ///< the translator, each block checked against the interpreter
 };
-inline constexpr EngineKind kDefaultEngine = EngineKind::Interpreter;
+inline constexpr EngineKind kDefaultEngine = EngineKind::Translator;
 
 /// Which engine, and what is asked of it.
 struct EngineConfig {
   EngineKind kind = kDefaultEngine;
   std::vector<std::string> disabled_optimisations;  ///< names of optimisations(kind)
   std::string dump_blocks;  ///< file for guest and host code side by side, "-": standard error
-  bool perf_map = false;    ///< tell `perf` of generated code, in /tmp/perf-PID.map
+  bool count_instructions = false;  ///< for the statistics; costs a little
+  bool check_recovery = false;      ///< lockstep: at each host instruction of new blocks
+  bool perf_map = false;            ///< tell `perf` of generated code, in /tmp/perf-PID.map
 };
 
 /// What an engine runs on. All of it outlives the engine.

@@ -7,11 +7,24 @@
 
 namespace ringshift::frontend {
 
+namespace {
+
+/// Everything that this host can execute, but for SMAP: each STAC and CLAC would change the address
+/// space that translated code runs in, and a guest that has a choice shouldn't be led into it.
+/// docs/decisions/0003.
+cpu::CpuidModel machine_model() {
+  cpu::CpuidModel model = cpu::CpuidModel::from_host();
+  model.features.reset(static_cast<std::size_t>(cpu::Feature::Smap));
+  return model;
+}
+
+}  // namespace
+
 Machine::Machine(mmu::GuestMemory memory, MachineConfig config, RebootPolicy policy)
     : config_(std::move(config)),
       policy_(policy),
       memory_(std::move(memory)),
-      model_(cpu::CpuidModel::from_host()),
+      model_(machine_model()),
       processor_memory_(map_, {model_.physical_address_bits}),
       platform_(time_, clock_) {
   time_.set_tsc_khz(model_.tsc_khz);

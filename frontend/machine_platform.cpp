@@ -31,6 +31,10 @@ u64 MachinePlatform::time_stamp() {
   return time_.time_stamp();
 }
 
+std::optional<u64> MachinePlatform::host_time_stamp_offset() const {
+  return time_.time_stamp_offset();
+}
+
 bool MachinePlatform::deadline_due() {
   return clock_.next_deadline() <= clock_.now();
 }

@@ -34,6 +34,7 @@ class MachinePlatform final : public cpu::Platform,
   void set_ferr(bool asserted) override;
   bool ignore_numeric_error() const override;
   u64 time_stamp() override;
+  std::optional<u64> host_time_stamp_offset() const override;
   bool deadline_due() override;
   bool read_apic_msr(u32 index, u64& value) override;
   bool write_apic_msr(u32 index, u64 value) override;

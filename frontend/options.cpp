@@ -88,6 +88,8 @@ void add_run_options(CLI::App& run, RawRun& raw) {
   // Flags with a value, and not options with an optional one: those would take IMAGE for theirs.
   run.add_flag("--dump-blocks", raw.dump_blocks,
                "Write guest code beside its translation to standard error, or to =FILE");
+  run.add_flag("--check-recovery", o.engine.check_recovery,
+               "Lockstep: check what a fault would recover at each host instruction");
   run.add_flag("--perf-map", o.engine.perf_map, "Write /tmp/perf-PID.map, for perf");
   run.add_flag("--stats", raw.statistics,
                "Print statistics at the end, or write them to =FILE as JSON");
@@ -220,6 +222,9 @@ std::string take_engine(const CLI::App& run, const RawRun& raw, RunOptions& opti
   }
   if (!engine_built_in(*kind)) return bad("--engine", "'" + raw.engine + "' isn't built in");
   engine.kind = *kind;
+  if (engine.check_recovery && *kind != EngineKind::Lockstep) {
+    return bad("--check-recovery", "only the lockstep engine can");
+  }
   if (!engine_translates(*kind)) {
     const std::string why = "engine '" + raw.engine + "' doesn't translate";
     if (run.count("--dump-blocks") > 0) return bad("--dump-blocks", why);

@@ -177,6 +177,7 @@ Result<void> Session::open_machine() {
   config.kernel = options_.kernel;
   config.command_line = options_.append;
   config.engine = options_.engine;
+  config.engine.count_instructions = options_.statistics;
   if (!options_.initrd.empty()) config.initrds.push_back(options_.initrd);
   for (const std::string& module : options_.modules) config.initrds.push_back(module);
 

@@ -3,6 +3,7 @@
 // and which jumps lead out of it and into it.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "cpu/instruction.h"
@@ -14,11 +15,12 @@ namespace ringshift::translator {
 /// What else than the pending stack delta separates the host's registers from the guest's state.
 /// Recorded when the code is emitted; sets of these are ORed together.
 enum Recovery : u8 {
-  kRbpInR9 = 1 << 0,             ///< RBP is borrowed, its value in R9
-  kRcxInR9 = 1 << 1,             ///< RCX likewise
-  kFlagsInAx = 1 << 2,           ///< AX holds the flags (LAHF; SETO AL), R10 the value of RAX
-  kSourceRebased = 1 << 3,       ///< RSI is a host address in the window: R9 has been added to it
-  kDestinationRebased = 1 << 4,  ///< RDI likewise, R10
+  kRbpInR9 = 1 << 0,      ///< RBP is borrowed, its value in R9
+  kRcxInR9 = 1 << 1,      ///< RCX likewise
+  kFlagsInAx = 1 << 2,    ///< AX holds the flags (LAHF; SETO AL), R10 the value of RAX
+  kCannotFault = 1 << 4,  ///< the memory has been proved to be there; registers are changing
+  kRepeating = 1 << 3,    ///< a repeated string instruction: R8D is the count it began with, and of
+                          ///< RSI and RDI the lower halves are the guest's
 };
 
 /// From this host address on (to the next point's) the guest is at `guest_offset`.
@@ -27,6 +29,7 @@ struct FaultPoint {
   u16 guest_offset = 0;  ///< from the block's EIP
   i16 pending = 0;       ///< to be added to the host register that stands for ESP
   u8 recovery = 0;
+  u8 counted_ahead = 0;   ///< instructions that have been counted though they come from here on
   bool boundary = false;  ///< exactly here the guest is between two instructions
 };
 
@@ -37,6 +40,13 @@ struct X87Point {
   u16 opcode = 0;        ///< FOP: low bits of the first byte, the ModRM byte
   bool has_memory = false;
   cpu::SegmentName segment = cpu::SegmentName::DS;  ///< of the operand
+};
+
+/// The guest's state at a host address, as far as it isn't where it belongs anyway.
+struct Recovered {
+  std::array<u64, 8> gpr{};
+  u64 rip = 0;
+  u64 arithmetic_flags = 0;
 };
 
 struct Block;
@@ -52,13 +62,21 @@ struct ExitSite {
   bool other_page = false;
 };
 
+/// Whether a block goes on behind an instruction that may change modes and segments: most loads of
+/// segment registers change no kind of segment. Those of control registers mostly do.
+inline bool may_stay(const cpu::Instruction& instruction) {
+  return instruction.control_flow == cpu::ControlFlow::Sequential &&
+         instruction.operands[0].kind != cpu::OperandKind::Control;
+}
+
 /// An instruction that generated code hands to the interpreter.
 struct CallOut {
   cpu::Instruction instruction;
   Block* block = nullptr;
   u32 eip = 0;
-  bool whole = false;   ///< no decoded instruction: the interpreter fetches it itself
-  bool leaves = false;  ///< modes, mappings or code may be others afterwards
+  bool whole = false;    ///< no decoded instruction: the interpreter fetches it itself
+  bool leaves = false;   ///< modes, mappings or code may be others afterwards
+  u8 counted_ahead = 0;  ///< as in FaultPoint
 };
 
 struct Block {
@@ -70,8 +88,11 @@ struct Block {
   u16 instructions = 0;
   bool crosses_page = false;
   bool dead = false;
-  const u8* code = nullptr;  ///< first host byte, the indirect entry
+  const u8* code = nullptr;  ///< first host byte
   const u8* entry = nullptr;
+  /// From the branch table, with the EIP in R8D: a NOP before the entry, which becomes a jump to
+  /// the dispatcher when the block dies.
+  const u8* indirect_entry = nullptr;
   u32 code_size = 0;
   std::vector<FaultPoint> points;  ///< by host_offset
   std::vector<X87Point> x87;       ///< likewise

@@ -85,8 +85,8 @@ void BlockStore::kill(Block& block) {
   // Jumps into it go to the dispatcher again, and branch tables that know it miss.
   while (!block.entrances.empty()) unlink(block.entrances.back());
   for (const u32 number : block.exits) unlink(number);
-  u8* entry = area_.writable(block.code);
-  const auto distance = static_cast<i32>(stubs_.miss - (block.code + 5));
+  u8* entry = area_.writable(block.indirect_entry);
+  const auto distance = static_cast<i32>(stubs_.miss - block.entry);
   entry[0] = 0xE9;
   std::memcpy(entry + 1, &distance, sizeof distance);
   detach(block, block.address.page());

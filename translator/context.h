@@ -38,20 +38,21 @@ struct Context {
   std::atomic<u32> exit_request{0};
   u16 saved_flags = 0;  ///< AL: OF, AH: as LAHF leaves it
   u8 interrupt_flag = 0;
-  u8 direction_flag = 0;
   u8 fpu_absent = 1;       ///< 0: the guest's x87, SSE and AVX state is in the host's registers
   u8 interrupt_waits = 0;  ///< the processor's interrupt line or an NMI is up
   u16 x87_opcode = 0;      ///< FOP when the state was loaded into the host's registers
   u32 x87_data = 0;        ///< likewise FDP
+  i32 direction = 0;       ///< DF: 0 or -2, by so many elements strings step other than upwards
   std::array<SegmentView, 6> segments;
   const u8* entry = nullptr;
   u64 (*call_out)(Context*, u32) = nullptr;
   void* owner = nullptr;  ///< the Translator
+  cpu::State* state = nullptr;
   cpu::ExtendedState* extended = nullptr;
   u64 tsc_offset = 0;  ///< guest TSC minus host TSC
   u32 monitor_mxcsr = 0x1F80;
-  u64 instructions = 0;  ///< counted when the engine was asked to count
-  u64 scratch = 0;
+  u64 instructions = 0;  ///< executed by generated code, if Options::counts_instructions()
+  u64 step_entry = 0;    ///< see Stubs::step_in
 };
 
 }  // namespace ringshift::translator

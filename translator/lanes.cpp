@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "cpu/decoder.h"
+
 namespace ringshift::translator {
 
 namespace {
@@ -15,7 +17,7 @@ void* reserve(std::size_t bytes) {
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
-    std::perror("ringshift: memory for branch tables");
+    std::perror("ringshift: address space for branch tables");
     std::abort();
   }
   return memory;
@@ -23,8 +25,8 @@ void* reserve(std::size_t bytes) {
 
 }  // namespace
 
-Lane::Lane(u32 space, Mode mode, const Stubs& stubs) : space_(space), mode_(mode), stubs_(stubs) {
-  table_ = static_cast<u32*>(reserve(kTableEntries * sizeof(u32)));
+Lane::Lane(const LaneKey& key, const Stubs& stubs) : key_(key), stubs_(stubs) {
+  table_ = static_cast<u32*>(reserve(kEntries * sizeof(u32)));
   auto* stack = static_cast<u8*>(reserve(kPageSize + kCallStackBytes));
   mprotect(stack, kPageSize, PROT_NONE);
   guard_ = reinterpret_cast<u64>(stack);
@@ -33,7 +35,7 @@ Lane::Lane(u32 space, Mode mode, const Stubs& stubs) : space_(space), mode_(mode
 }
 
 Lane::~Lane() {
-  munmap(table_, kTableEntries * sizeof(u32));
+  munmap(table_, kEntries * sizeof(u32));
   munmap(reinterpret_cast<void*>(guard_), kPageSize + kCallStackBytes);
 }
 
@@ -43,43 +45,48 @@ void Lane::reset_calls() {
   call_stack = top_;
 }
 
-void Lane::forget(u32 first, u64 length) {
+void Lane::forget(u64 first, u64 length) {
   reset_calls();
-  if (length >= kTableEntries) {
-    forget_all();
-    return;
+  constexpr u64 kEntriesPerPage = kPageSize / sizeof(u32);
+  const u64 begin = first & ~(kEntriesPerPage - 1);
+  const u64 end =
+      std::min((first + length + kEntriesPerPage - 1) & ~(kEntriesPerPage - 1), kEntries);
+  madvise(table_ + begin, (end - begin) * sizeof(u32), MADV_DONTNEED);
+}
+
+Lane& LaneCache::find(const LaneKey& key) {
+  auto found = lanes_.find(key);
+  if (found == lanes_.end()) {
+    if (lanes_.size() >= kMostLanes) evict();
+    found = lanes_.emplace(key, std::make_unique<Lane>(key, stubs_)).first;
   }
-  for (u64 i = 0; i < length; ++i) table_[(first + i) & (kTableEntries - 1)] = 0;
+  found->second->last_used = ++uses_;
+  return *found->second;
 }
 
-void Lane::forget_all() {
-  reset_calls();
-  madvise(table_, kTableEntries * sizeof(u32), MADV_DONTNEED);
-}
-
-Lane& LaneCache::find(u32 space, Mode mode) {
-  const u64 key = u64{space} << 32 | mode.bits();
-  const auto found = lanes_.find(key);
-  if (found != lanes_.end()) return *found->second;
-  if (lanes_.size() >= kMostLanes) lanes_.clear();
-  return *lanes_.emplace(key, std::make_unique<Lane>(space, mode, stubs_)).first->second;
+void LaneCache::evict() {
+  const auto oldest = std::min_element(
+      lanes_.begin(), lanes_.end(),
+      [](const auto& a, const auto& b) { return a.second->last_used < b.second->last_used; });
+  lanes_.erase(oldest);
 }
 
 void LaneCache::forget(u32 space, LinearAddress first, u64 length) {
   for (const auto& [key, lane] : lanes_) {
-    if (lane->space() != space) continue;
-    // An instruction of the page before may end in this one, and EIP needn't be the linear address.
-    const bool flat = lane->mode().has(Mode::kFlatCode);
-    if (!flat || length >= Lane::kTableEntries) {
+    if (key.space != space) continue;
+    // An instruction of the page before may end in this one.
+    const u64 from = (first.value - key.code_base - cpu::kLongestInstruction) & 0xFFFFFFFF;
+    const u64 bytes = length + cpu::kLongestInstruction;
+    if (from + bytes > (u64{1} << 32)) {
       lane->forget_all();
     } else {
-      lane->forget(static_cast<u32>(first.value - 16), length + 16);
+      lane->forget(from, bytes);
     }
   }
 }
 
 void LaneCache::drop_space(u32 space) {
-  std::erase_if(lanes_, [&](const auto& item) { return item.second->space() == space; });
+  std::erase_if(lanes_, [&](const auto& item) { return item.first.space == space; });
 }
 
 void LaneCache::forget_all() {

@@ -1,10 +1,11 @@
-// A lane is one way that guest code can be understood: an address space and a mode. What translated
-// code uses to find its way without the dispatcher, the branch table and the call stack, holds for
-// one lane only.
+// A lane is one way that guest code can be understood: an address space, a mode and a code segment.
+// What translated code uses to find its way without the dispatcher, the branch table and the call
+// stack, holds for one lane only.
 #pragma once
 
+#include <map>
 #include <memory>
-#include <unordered_map>
+#include <tuple>
 
 #include "cpu/types.h"
 #include "translator/mode.h"
@@ -12,35 +13,48 @@
 
 namespace ringshift::translator {
 
+struct LaneKey {
+  u32 space = 0;
+  Mode mode;
+  u64 code_base = 0;  ///< of CS
+
+  friend bool operator<(const LaneKey& a, const LaneKey& b) {
+    return std::tuple(a.space, a.mode.bits(), a.code_base) <
+           std::tuple(b.space, b.mode.bits(), b.code_base);
+  }
+};
+
 class Lane {
  public:
-  static constexpr std::size_t kTableEntries = 1U << 16;
   static constexpr u64 kCallStackBytes = 32 << 10;
 
-  Lane(u32 space, Mode mode, const Stubs& stubs);
+  Lane(const LaneKey& key, const Stubs& stubs);
   ~Lane();
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
-  u32 space() const { return space_; }
-  Mode mode() const { return mode_; }
+  /// By EIP, the offset of its block's indirect entry in the code area; 0, where the look-up's miss
+  /// lies, for those that aren't known. One entry for each of 4 Gi EIPs: the host gives memory to
+  /// the pages that are written only, and reads of all others as zero.
   u32* table() { return table_; }
-  void learn(u32 eip, u32 offset) { table_[eip & (kTableEntries - 1)] = offset; }
-  /// Forgets the blocks whose EIPs may lie in [first, first + length).
-  void forget(u32 first, u64 length);
-  void forget_all();
+  void learn(u32 eip, u32 offset) { table_[eip] = offset; }
+  /// Forgets the blocks whose EIPs lie in [first, first + length), to whole pages of the table.
+  void forget(u64 first, u64 length);
+  void forget_all() { forget(0, kEntries); }
 
   /// Where calls are pushed next. Reset, it knows no call: returns take the slow way.
   u64 call_stack = 0;
   u64 deaths_seen = 0;  ///< BlockStore::deaths() when the call stack was last reset
+  u64 last_used = 0;
   void reset_calls();
   u64 top_of_calls() const { return top_; }
   /// Whether the host address is in the guard page that stops it.
   bool in_guard(u64 address) const { return address - guard_ < kPageSize; }
 
  private:
-  u32 space_;
-  Mode mode_;
+  static constexpr u64 kEntries = u64{1} << 32;
+
+  const LaneKey key_;
   const Stubs& stubs_;
   u32* table_ = nullptr;
   u64 guard_ = 0;
@@ -50,16 +64,20 @@ class Lane {
 class LaneCache {
  public:
   explicit LaneCache(const Stubs& stubs) : stubs_(stubs) {}
-  Lane& find(u32 space, Mode mode);
+  /// Valid until the next find(); the least recently used one makes room.
+  Lane& find(const LaneKey& key);
   void forget(u32 space, LinearAddress first, u64 length);
   void drop_space(u32 space);
   void forget_all();
   std::size_t size() const { return lanes_.size(); }
 
  private:
-  static constexpr std::size_t kMostLanes = 512;
+  static constexpr std::size_t kMostLanes = 128;
+  void evict();
+
   const Stubs& stubs_;
-  std::unordered_map<u64, std::unique_ptr<Lane>> lanes_;
+  std::map<LaneKey, std::unique_ptr<Lane>> lanes_;
+  u64 uses_ = 0;
 };
 
 }  // namespace ringshift::translator

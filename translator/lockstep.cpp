@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "cpu/host_unit/x87_image.h"
 
@@ -155,8 +156,21 @@ void Lockstep::try_instructions(std::size_t most) {
   const std::vector<SourceInstruction>& source = source_->instructions;
   bool goes_on = true;
   while (goes_on && executed_ < most && processor_.state.rip == source[executed_].eip) {
+    if (keeps_states_) keep_state();
     goes_on = step(source[executed_]);
   }
+}
+
+void Lockstep::keep_state() {
+  const State& state = processor_.state;
+  Recovered& kept = states_.emplace_back();
+  std::copy_n(state.gpr.begin(), kept.gpr.size(), kept.gpr.begin());
+  kept.rip = state.rip;
+  kept.arithmetic_flags = state.rflags & eflags::Arithmetic;
+}
+
+bool Lockstep::first_time() {
+  return source_ != nullptr && !std::exchange(source_->executed, true);
 }
 
 /// False: the trial ends here.
@@ -207,6 +221,7 @@ void Lockstep::begin(const Block& block) {
   const bool sti_shadow = state.sti_shadow;
   const u64 iterations = processor_.string_iterations;
   take(before_);
+  states_.clear();
   trying_ = true;
   try_instructions(source_->instructions.size());
   if (outcome_ != Outcome::Completed) {
@@ -214,6 +229,7 @@ void Lockstep::begin(const Block& block) {
     const Outcome outcome = outcome_;
     undo_writes();
     restore(before_);
+    states_.clear();
     try_instructions(executed_);
     outcome_ = outcome;
   }
@@ -257,6 +273,7 @@ bool Lockstep::end(Leave reason) {
       break;
     case Leave::Emulate:
     case Leave::Event:
+      at_fault_ = reason == Leave::Emulate;
       if (const auto at = stopped_at()) {
         agrees = compare_at(*at);
         break;
@@ -268,6 +285,7 @@ bool Lockstep::end(Leave reason) {
       agrees = compare_behind();
       break;
   }
+  at_fault_ = false;
   source_ = nullptr;
   return agrees;
 }
@@ -408,7 +426,12 @@ void Lockstep::compare_fpu() {
   };
   constexpr unsigned kRegisterBytes = 16;
   const cpu::ExtendedState& a = expected_.extended;
-  const cpu::ExtendedState& b = processor_.state.extended;
+  cpu::ExtendedState b = processor_.state.extended;
+  if (at_fault_) {
+    // An unmasked SIMD exception has left its flag in MXCSR. SDM 1 §11.5.3.
+    constexpr u32 kFlags = 0x3F;
+    image::store<u32>(b, image::kMxcsr, (image::mxcsr(b) & ~kFlags) | (image::mxcsr(a) & kFlags));
+  }
   for (const Field& field : kFields) {
     for (unsigned i = 0; i < field.count; ++i) {
       const unsigned at = field.offset + kRegisterBytes * i;

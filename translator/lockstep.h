@@ -8,6 +8,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -32,6 +33,13 @@ class Lockstep final : private mmu::AccessJournal {
   static bool on_trial(const SourceInstruction& source);
 
   void remember(const Block& block, std::span<const SourceInstruction> source);
+  /// From now on trials keep the state before each instruction, for compare_recovered().
+  void keep_states() { keeps_states_ = true; }
+  /// Whether the block begun last is compared at all, and is executed for the first time.
+  bool first_time();
+  /// Against the state that the interpreter had before the instruction at `recovered.rip`. Empty:
+  /// the same, or it never came there.
+  std::string compare_recovered(const Recovered& recovered) const;
   void forget_all() { sources_.clear(); }
 
   /// Executes the block's instructions in the interpreter and takes everything back.
@@ -72,6 +80,7 @@ class Lockstep final : private mmu::AccessJournal {
     const Block* block = nullptr;
     bool uses_fpu = false;
     bool changes_flags = false;  ///< IF or others that the processor's attention follows
+    bool executed = false;
   };
 
   bool on_write(PhysicalAddress address, u64 value, unsigned size) override;
@@ -82,6 +91,7 @@ class Lockstep final : private mmu::AccessJournal {
   void restore(const Snapshot& snapshot);
   void try_instructions(std::size_t most);
   bool step(const SourceInstruction& source);
+  void keep_state();
   void try_iterations(const cpu::Instruction& instruction, u64 iterations);
   void expect_writes();
   void undo_writes();
@@ -103,9 +113,12 @@ class Lockstep final : private mmu::AccessJournal {
   mmu::ProcessorMemory& memory_;
   std::unordered_map<const Block*, Source> sources_;
 
-  const Source* source_ = nullptr;  ///< of the block that is being compared
+  Source* source_ = nullptr;  ///< of the block that is being compared
   bool trying_ = false;
   bool denied_ = false;
+  bool keeps_states_ = false;
+  std::vector<Recovered> states_;  ///< before each instruction, if they are kept
+  bool at_fault_ = false;
   Outcome outcome_ = Outcome::Completed;
   unsigned vector_ = 0;       ///< Faulted: of the exception
   std::size_t executed_ = 0;  ///< instructions of the trial, up to where `expected_` is

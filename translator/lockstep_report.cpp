@@ -1,4 +1,5 @@
 // What a lockstep run says about the first block that differs.
+#include <algorithm>
 #include <array>
 #include <cstdarg>
 #include <cstdio>
@@ -65,6 +66,21 @@ void Lockstep::differs(const char* what, u64 interpreter, u64 translator) {
   differences_ += formatted("  %s: interpreter %llx, translator %llx\n", what,
                             static_cast<unsigned long long>(interpreter),
                             static_cast<unsigned long long>(translator));
+}
+
+std::string Lockstep::compare_recovered(const Recovered& recovered) const {
+  const auto expected = std::find_if(states_.begin(), states_.end(), [&](const Recovered& state) {
+    return state.rip == recovered.rip;
+  });
+  if (expected == states_.end()) return {};
+  if (expected->gpr == recovered.gpr && expected->arithmetic_flags == recovered.arithmetic_flags) {
+    return {};
+  }
+  return formatted("lockstep: wrong state recovered before the instruction at %08llx\n",
+                   static_cast<unsigned long long>(recovered.rip)) +
+         "  interpreter: " + registers(expected->gpr, expected->rip, expected->arithmetic_flags) +
+         "  recovered:   " + registers(recovered.gpr, recovered.rip, recovered.arithmetic_flags) +
+         listing(*source_->block, source_->instructions);
 }
 
 void Lockstep::write_report() {

@@ -40,6 +40,7 @@ Mode Mode::of(const State& state) {
   set(kIoPrivileged,
       !state.virtual_8086() && (!state.protected_mode() || state.cpl <= state.iopl()));
   set(kPaging, (state.cr0 & cpu::cr0::PG) != 0);
+  set(kSmep, !user && (state.cr4 & cpu::cr4::SMEP) != 0);
   set(kFlatCode, state.segment(SegmentName::CS).base == 0);
   const bool usable = (state.cr0 & (cpu::cr0::EM | cpu::cr0::TS)) == 0;
   set(kX87, usable);

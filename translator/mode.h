@@ -38,8 +38,9 @@ class Mode {
     kSse = 1U << 8,
     kAvx = 1U << 9,
     kTimeStamp = 1U << 10,  ///< RDTSC is allowed
-    kFlatCode = 1U << 14,   ///< CS's base is 0: EIP is the linear address
     kStepwise = 1U << 11,   ///< only the interpreter is exact here: alignment checks
+    kFlatCode = 1U << 14,   ///< CS's base is 0: EIP is the linear address
+    kSmep = 1U << 15,       ///< no code from user pages: what was found without it doesn't hold
   };
 
   constexpr Mode() = default;

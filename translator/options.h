@@ -20,12 +20,17 @@ enum class Optimisation : u8 {
   CallOutSites,      ///< instructions that keep faulting become call-outs
   InlineStrings,     ///< string instructions run as the host's own
   InlineSystem,      ///< CLI, STI, PUSHF, RDTSC and the like without a call-out
+  InlineTimeStamp,   ///< RDTSC reads the host's counter
+  FlagLiveness,      ///< flags that nothing will look at needn't survive
+  WindowIndex,       ///< the window's base is an index register where it can be
+  FpuHoisting,       ///< loops ask once whether the FPU's state is loaded
   FsGsBase,          ///< windows are switched by WRGSBASE, not by a system call
 };
 
-inline constexpr std::array<std::string_view, 10> kOptimisationNames = {
+inline constexpr std::array<std::string_view, 14> kOptimisationNames = {
     "chaining",       "branch-table",   "paired-returns", "stack-delta",   "internal-branches",
-    "loop-alignment", "call-out-sites", "inline-strings", "inline-system", "fsgsbase"};
+    "loop-alignment", "call-out-sites", "inline-strings", "inline-system", "inline-time-stamp",
+    "flag-liveness",  "window-index",   "fpu-hoisting",   "fsgsbase"};
 
 class Options {
  public:
@@ -39,9 +44,14 @@ class Options {
     return std::nullopt;
   }
 
+  /// Generated code counts the guest instructions that it executes.
+  void count_instructions() { counting_ = true; }
+  bool counts_instructions() const { return counting_; }
+
  private:
   static constexpr u32 bit(Optimisation which) { return 1U << static_cast<u8>(which); }
   u32 off_ = 0;
+  bool counting_ = false;
 };
 
 }  // namespace ringshift::translator

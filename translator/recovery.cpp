@@ -1,7 +1,10 @@
 // From a host signal in generated code back to the guest: which instruction it was, what the
 // guest's registers are before it, and what is to become of the access.
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 
+#include "cpu/decoder.h"
 #include "translator/translator.h"
 
 namespace ringshift::translator {
@@ -11,11 +14,19 @@ namespace {
 constexpr int kPageFaultTrap = 14;
 constexpr u64 kWindowBytes = u64{1} << 32;
 /// An access that begins in the window may reach this far behind it.
-constexpr u64 kGuardBytes = u64{1} << 30;
+constexpr u64 kGuardBytes = u64{56} << 30;
 constexpr greg_t kDirection = 0x400;
 
 constexpr int kHostRegisters[8] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX,
                                    REG_R15, REG_RBP, REG_RSI, REG_RDI};
+
+/// Whether the host instruction reaches into the guest's memory: by a GS override, or by the
+/// register that holds the window's address.
+bool accesses_window(const std::string& host_text) {
+  if (host_text.starts_with("lea ")) return false;
+  return host_text.find("gs:") != std::string::npos || host_text.find("r13") != std::string::npos ||
+         host_text.find("r15") != std::string::npos;
+}
 
 }  // namespace
 
@@ -38,7 +49,9 @@ Verdict Translator::on_fault(HostFault& fault) {
   if (page_fault) {
     const u64 offset = fault.address - window_.base;
     if (offset >= kWindowBytes + kGuardBytes && 0 - offset > kGuardBytes) return Verdict::Bug;
-    if (offset < kWindowBytes) {
+    if (offset >= kWindowBytes) {
+      note_site(wrapping_sites_, *block, point);
+    } else {
       const auto type = fault.write ? cpu::AccessType::Write : cpu::AccessType::Read;
       switch (shadow_->resolve({offset}, type)) {
         case mmu::FaultClass::Mapped:
@@ -60,8 +73,17 @@ Verdict Translator::on_fault(HostFault& fault) {
 
 /// The site becomes a call-out: the block is translated anew when it is next looked up.
 void Translator::note_faulting_site(const Block& block, const FaultPoint& point) {
-  if (!options_.on(Optimisation::CallOutSites)) return;
-  sites_.insert(block.address.value + point.guest_offset);
+  // A repeated string instruction may go anywhere in memory, and its fault is soon made up for.
+  const bool repeating = (point.recovery & kRepeating) != 0;
+  if (repeating || !options_.on(Optimisation::CallOutSites)) return;
+  note_site(sites_, block, point);
+}
+
+void Translator::note_site(std::unordered_set<u64>& sites, const Block& block,
+                           const FaultPoint& point) {
+  const u64 address = block.address.value + point.guest_offset;
+  sites.insert(address);
+  site_pages_.set(address >> kPageShift & (site_pages_.size() - 1));
   doomed_.push_back(const_cast<Block*>(&block));
 }
 
@@ -75,9 +97,13 @@ bool Translator::at_boundary(const HostFault& fault, const Block*& block,
 }
 
 Verdict Translator::on_interrupt(HostFault& fault) {
+  if (stepping_ && fault.signal == SIGTRAP) {
+    check_recovery(fault);
+    return Verdict::Step;
+  }
   context_.exit_request.store(1, std::memory_order_relaxed);
   // Compared blocks run to their end, which is near.
-  if (lockstep_) return Verdict::Resume;
+  if (lockstep_) return stepping_ ? Verdict::Step : Verdict::Resume;
   const Block* block = nullptr;
   const FaultPoint* point = nullptr;
   if (!at_boundary(fault, block, point)) return Verdict::Step;
@@ -89,34 +115,75 @@ void Translator::on_interrupt_outside() {
   context_.exit_request.store(1, std::memory_order_relaxed);
 }
 
-/// Puts the guest's state where the monitor looks for it and sends the thread to the way out.
-void Translator::recover(HostFault& fault, const Block& block, const FaultPoint& point,
-                         Leave reason) {
-  greg_t* const host = fault.registers;
+/// What the guest's registers are before the instruction that the fault or signal found underway.
+Recovered Translator::recovered_state(const HostFault& fault, const Block& block,
+                                      const FaultPoint& point) {
+  const greg_t* const host = fault.registers;
   const auto value = [&](int reg) { return static_cast<u64>(host[reg]); };
+  Recovered state;
   u64 rax = value(REG_RAX);
   u64 flags = value(REG_EFL);
   if ((point.recovery & kFlagsInAx) != 0) {
     flags = (rax >> 8 & 0xFF) | (rax & 1) << 11;
     rax = value(REG_R10);
   }
-  cpu::State& state = processor_.state;
   for (unsigned reg = 0; reg < 8; ++reg) state.gpr[reg] = value(kHostRegisters[reg]) & 0xFFFFFFFF;
   state.gpr[cpu::Rax] = rax & 0xFFFFFFFF;
   if ((point.recovery & kRbpInR9) != 0) state.gpr[cpu::Rbp] = value(REG_R9) & 0xFFFFFFFF;
   if ((point.recovery & kRcxInR9) != 0) state.gpr[cpu::Rcx] = value(REG_R9) & 0xFFFFFFFF;
-  if ((point.recovery & kSourceRebased) != 0) {
-    state.gpr[cpu::Rsi] = (value(REG_RSI) - value(REG_R9)) & 0xFFFFFFFF;
-  }
-  if ((point.recovery & kDestinationRebased) != 0) {
-    state.gpr[cpu::Rdi] = (value(REG_RDI) - value(REG_R10)) & 0xFFFFFFFF;
-  }
   state.gpr[cpu::Rsp] =
       (value(REG_R15) + static_cast<u64>(static_cast<i64>(point.pending))) & 0xFFFFFFFF;
   state.rip = (block.eip + point.guest_offset) & 0xFFFFFFFF;
+  state.arithmetic_flags = flags & cpu::eflags::Arithmetic;
+  return state;
+}
+
+/// A new block's first execution, host instruction by host instruction: what would be recovered
+/// where a signal may stop it and where it may fault must be what the interpreter says, and no
+/// register may hold more than the guest's 32 bits, because addresses are computed with them.
+void Translator::check_recovery(const HostFault& fault) const {
+  const auto* pc = reinterpret_cast<const u8*>(fault.pc());
+  const Block* block = nullptr;
+  const FaultPoint* point = nullptr;
+  const bool boundary = at_boundary(fault, block, point);
+  if (block == nullptr || (point->recovery & (kCannotFault | kRepeating)) != 0) return;
+  const std::string host_text = cpu::format_host({pc, cpu::kLongestInstruction}, fault.pc()).text;
+  if (!boundary && !accesses_window(host_text)) return;
+  std::string wrong = lockstep_->compare_recovered(recovered_state(fault, *block, *point));
+  if (boundary) {
+    for (const int reg : kHostRegisters) {
+      // The stack pointer's is the window's, at most one step over its edge.
+      const u64 upper = static_cast<u64>(fault.registers[reg]) >> 32;
+      const u64 window = reg == REG_R15 ? window_.base >> 32 : 0;
+      if (upper == window || (reg == REG_R15 && upper + 1 - window <= 2)) continue;
+      wrong += "lockstep: more than 32 bits in a guest register\n";
+    }
+  }
+  if (wrong.empty()) return;
+  std::fprintf(stderr, "%s  host code %llx  %s\n", wrong.c_str(),
+               static_cast<unsigned long long>(fault.pc()), host_text.c_str());
+  std::abort();
+}
+
+/// Puts the guest's state where the monitor looks for it and sends the thread to the way out.
+void Translator::recover(HostFault& fault, const Block& block, const FaultPoint& point,
+                         Leave reason) {
+  greg_t* const host = fault.registers;
+  const auto value = [&](int reg) { return static_cast<u64>(host[reg]); };
+  const Recovered recovered = recovered_state(fault, block, point);
+  cpu::State& state = processor_.state;
+  std::copy(recovered.gpr.begin(), recovered.gpr.end(), state.gpr.begin());
+  state.rip = recovered.rip;
+  if ((point.recovery & kRepeating) != 0 && state.gpr[cpu::Rcx] != (value(REG_R8) & 0xFFFFFFFF)) {
+    // What comes between resumes it without its breakpoint. SDM 3B §17.3.1.1.
+    state.rflags |= cpu::eflags::RF;
+    processor_.update_attention();
+  }
+  const u64 flags = recovered.arithmetic_flags;
   context_.saved_flags =
       static_cast<u16>((flags & 0xFF) << 8 | ((flags & cpu::eflags::OF) != 0 ? 1 : 0));
   context_.call_stack = value(REG_RSP);
+  context_.instructions -= point.counted_ahead;
   context_.exit_reason = static_cast<u32>(reason);
   host[REG_EFL] &= ~kDirection;
   host[REG_RIP] = static_cast<greg_t>(reinterpret_cast<u64>(stubs_.leave_saved));

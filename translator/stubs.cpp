@@ -2,6 +2,7 @@
 
 #include <cpuid.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -50,13 +51,14 @@ class StubEmitter {
     emit_call_out();
     emit_load_fpu();
     emit_enter();
+    emit_step_in();
     return finish();
   }
 
  private:
   void make_labels() {
     for (Label* label : {&miss_, &look_up_, &bottom_, &leave_link_, &leave_, &leave_saved_,
-                         &call_out_, &load_fpu_, &enter_, &epilogue_}) {
+                         &call_out_, &load_fpu_, &enter_, &step_in_, &epilogue_}) {
       *label = a_.newLabel();
     }
   }
@@ -72,9 +74,8 @@ class StubEmitter {
   void emit_look_up() {
     a_.align(asmjit::AlignMode::kCode, 16);
     a_.bind(look_up_);
-    a_.movzx(x86::r9d, x86::r8w);
     a_.mov(x86::r10, CONTEXT_FIELD(branch_table));
-    a_.mov(x86::r9d, x86::dword_ptr(x86::r10, x86::r9, 2));
+    a_.mov(x86::r9d, x86::dword_ptr(x86::r10, x86::r8, 2));
     a_.lea(x86::r9, x86::ptr(x86::r9, kCodeBase));
     a_.jmp(x86::r9);
   }
@@ -93,7 +94,14 @@ class StubEmitter {
   }
 
   void save_registers() {
-    for (unsigned reg = 0; reg < 8; ++reg) a_.mov(state_gpr(reg), guest(reg));
+    a_.mov(x86::r9, CONTEXT_FIELD(state));
+    for (unsigned reg = 0; reg < 8; ++reg) {
+      if (reg != cpu::Rsp) a_.mov(state_gpr(x86::r9, reg), guest(reg));
+    }
+    // The upper half there is always zero.
+    x86::Mem stack_pointer = state_gpr(x86::r9, cpu::Rsp);
+    stack_pointer.setSize(4);
+    a_.mov(stack_pointer, kGuestStack.r32());
     a_.lahf();
     a_.seto(x86::al);
     a_.mov(CONTEXT_FIELD(saved_flags), x86::ax);
@@ -139,7 +147,8 @@ class StubEmitter {
 
   /// Flags and general registers from the state. Uses RAX before it is loaded.
   void restore_registers() {
-    a_.mov(x86::eax, state_rflags());
+    a_.mov(x86::r9, CONTEXT_FIELD(state));
+    a_.mov(x86::eax, state_rflags(x86::r9));
     a_.mov(x86::ecx, x86::eax);
     a_.shl(x86::eax, 8);
     a_.shr(x86::ecx, 11);
@@ -147,7 +156,8 @@ class StubEmitter {
     a_.or_(x86::eax, x86::ecx);
     a_.add(x86::al, 0x7F);  // overflows if AL was 1
     a_.sahf();
-    for (unsigned reg = 0; reg < 8; ++reg) a_.mov(guest(reg), state_gpr(reg));
+    for (unsigned reg = 0; reg < 8; ++reg) a_.mov(guest(reg), state_gpr(x86::r9, reg));
+    a_.lea(kGuestStack, x86::ptr(kGuestStack, kWindow));
   }
 
   void emit_call_out() {
@@ -204,7 +214,7 @@ class StubEmitter {
     }
     a_.sub(x86::rsp, 8);
     a_.mov(kContext, x86::rdi);
-    a_.mov(kState, x86::rsi);
+    a_.mov(kWindow, CONTEXT_FIELD(window));
     a_.mov(kCodeBase, reinterpret_cast<u64>(area_.executable()));
     a_.mov(CONTEXT_FIELD(monitor_stack), x86::rsp);
     // From here on a signal handler steps to the first instruction of a block, so that a request
@@ -217,6 +227,16 @@ class StubEmitter {
     a_.bind(refused);
     a_.mov(CONTEXT_FIELD(exit_reason), static_cast<u32>(Leave::Refused));
     a_.jmp(epilogue_);
+  }
+
+  /// The other flags stay as they are. The first trap comes where the jump leads.
+  void emit_step_in() {
+    constexpr u32 kTrapFlag = 0x100;
+    a_.bind(step_in_);
+    a_.pushfq();
+    a_.or_(x86::dword_ptr(x86::rsp), kTrapFlag);
+    a_.popfq();
+    a_.jmp(CONTEXT_FIELD(step_entry));
   }
 
   Stubs finish() {
@@ -239,6 +259,7 @@ class StubEmitter {
     stubs.load_fpu = at(load_fpu_);
     stubs.leave_saved = at(leave_saved_);
     stubs.enter = reinterpret_cast<Stubs::Enter>(reinterpret_cast<u64>(at(enter_)));
+    stubs.step_in = at(step_in_);
     stubs.end = base + buffer.size();
     return stubs;
   }
@@ -248,10 +269,24 @@ class StubEmitter {
   asmjit::CodeHolder code_;
   x86::Assembler a_;
   Label miss_, look_up_, bottom_, leave_link_, leave_, leave_saved_, call_out_, load_fpu_, enter_,
-      epilogue_;
+      step_in_, epilogue_;
 };
 
 }  // namespace
+
+std::vector<Stubs::Named> Stubs::named() const {
+  std::vector<Named> all = {{"miss", miss},
+                            {"look_up", look_up},
+                            {"bottom_of_calls", bottom_of_calls},
+                            {"leave_link", leave_link},
+                            {"leave_saved", leave_saved},
+                            {"call_out", call_out},
+                            {"load_fpu", load_fpu},
+                            {"step_in", step_in},
+                            {"enter", reinterpret_cast<const u8*>(reinterpret_cast<u64>(enter))}};
+  std::sort(all.begin(), all.end(), [](const Named& a, const Named& b) { return a.code < b.code; });
+  return all;
+}
 
 Stubs Stubs::emit(cpu::CodeArea& area) {
   return StubEmitter(area).emit();

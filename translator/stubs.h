@@ -3,6 +3,8 @@
 // area, where offset 0 is the look-up's miss: a branch table full of zeros knows nothing.
 #pragma once
 
+#include <vector>
+
 #include "cpu/host_unit/code_area.h"
 #include "translator/context.h"
 
@@ -10,8 +12,11 @@ namespace ringshift::translator {
 
 struct Stubs {
   /// Runs guest code from context.entry until it leaves; the cause is in context.exit_reason.
-  using Enter = void (*)(Context*, cpu::State*);
+  using Enter = void (*)(Context*);
   Enter enter = nullptr;
+  /// An entry for `enter` that goes on to the one in context.step_entry with the trap flag set: a
+  /// SIGTRAP before each host instruction.
+  const u8* step_in = nullptr;
   /// R8D: an EIP that the branch table doesn't know. At offset 0.
   const u8* miss = nullptr;
   /// R8D: an EIP; jumps to its block.
@@ -28,6 +33,13 @@ struct Stubs {
   /// For signal handlers: the state has been saved but for the FPU.
   const u8* leave_saved = nullptr;
   const u8* end = nullptr;
+
+  struct Named {
+    const char* name;
+    const u8* code;
+  };
+  /// In the order of their code.
+  std::vector<Named> named() const;
 
   /// Emits them at the start of the empty `area`.
   static Stubs emit(cpu::CodeArea& area);

@@ -18,19 +18,22 @@ constexpr std::size_t kLongestBlock = 64;
 }  // namespace
 
 std::optional<Translator::CodePlace> Translator::locate(u64 linear) {
-  FetchEntry& entry = fetches_[(linear >> kPageShift) % fetches_.size()];
   const u64 page = linear & ~kPageMask;
-  if (entry.linear_page != page) {
+  const u64 side = (u64{window_.space} << 1 | (mode_.has(Mode::kUser) ? 1 : 0));
+  const u64 key = page | side << 32;
+  FetchEntry& entry = fetches_[((linear >> kPageShift) ^ side * 0x55) % fetches_.size()];
+  if (entry.key != key || entry.generation != fetch_generation_) {
     const cpu::TranslateResult result = shadow_->fetch({page});
     const auto* translation = std::get_if<cpu::Translation>(&result);
     if (translation == nullptr) return std::nullopt;
-    entry = {page, processor_.memory().mask_a20(translation->address), translation->global};
+    entry = {key, fetch_generation_, processor_.memory().mask_a20(translation->address),
+             translation->global};
   }
   return CodePlace{entry.physical + (linear & kPageMask), entry.global};
 }
 
 /// The block at CS:`rip`, or null where only the interpreter can go on.
-Block* Translator::next_block(u64 rip) {
+Block* Translator::next_block(u64 rip, EntryKind kind) {
   if (flush_due_) make_room();
   const cpu::SegmentRegister& cs = processor_.state.segment(cpu::SegmentName::CS);
   if (rip > cs.limit) return nullptr;
@@ -47,12 +50,12 @@ Block* Translator::next_block(u64 rip) {
       refresh();
     }
   }
-  if (block == nullptr) block = translate(rip, *place, mode);
+  if (block == nullptr) block = translate(rip, *place, mode, kind);
   if (block == nullptr || rip + block->bytes - 1 > cs.limit) return nullptr;
   return block;
 }
 
-Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode) {
+Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode, EntryKind kind) {
   if (area_.capacity() - area_.used() < kRoomForBlock) {
     make_room();
     refresh();
@@ -65,16 +68,25 @@ Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode) {
     return nullptr;
   }
   BlockEmitter emitter(stubs_, options_, store_, area_.next());
-  emitter.emit(block, source_);
+  emitter.emit(block, source_, kind);
   if (area_.append(emitter.code()) == nullptr) {
     block.dead = true;
     return nullptr;
   }
   store_.publish(block);
   if (lockstep_) lockstep_->remember(block, source_);
+  if (listing_) listing_->add(block, source_);
+  if (perf_map_) perf_map_->add(block);
   ++translated_;
   translated_instructions_ += source_.size();
   return &block;
+}
+
+/// What earlier faults have taught about the instruction at this physical address.
+void Translator::note_site_kind(SourceInstruction& item, u64 address) const {
+  if (!site_pages_.test(address >> kPageShift & (site_pages_.size() - 1))) return;
+  item.call_out = sites_.contains(address);
+  item.wraps = wrapping_sites_.contains(address);
 }
 
 /// Instructions up to an unconditional branch that nothing jumps over, the end of the page, or the
@@ -99,6 +111,7 @@ void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
     const u64 last = u64{item.eip} + (status == DecodeStatus::Ok ? item.instruction.length : 1) - 1;
     if (last > cs.limit) break;
     if (status != DecodeStatus::Ok) {
+      if (lockstep_ && !source.empty()) break;  // can't be compared
       item.decoded = false;
       item.instruction = Instruction{};
       item.instruction.length = 1;
@@ -106,7 +119,7 @@ void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
       ++offset;
       break;
     }
-    item.call_out = sites_.contains(place.address.page().value + offset);
+    note_site_kind(item, place.address.page().value + offset);
     // A block is compared as a whole or not at all.
     if (lockstep_ && !source.empty() && !Lockstep::on_trial(item)) break;
     offset += item.instruction.length;
@@ -118,8 +131,9 @@ void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
       farthest = std::max(farthest, (next + instruction.immediate) & 0xFFFFFFFF);
     }
     if (lockstep_ && !Lockstep::on_trial(source.back())) break;
-    const bool ends = instruction.policy == cpu::TranslationPolicy::EmulateAndLeave ||
-                      (instruction.control_flow == ControlFlow::Near && instruction.opcode != 0xE8);
+    const bool ends =
+        (instruction.policy == cpu::TranslationPolicy::EmulateAndLeave && !may_stay(instruction)) ||
+        (instruction.control_flow == ControlFlow::Near && instruction.opcode != 0xE8);
     if (ends && farthest != next) break;
   }
   if (!block.crosses_page) block.bytes = static_cast<u16>(offset - first);
@@ -148,7 +162,7 @@ void Translator::decode_crossing(u64 rip, const CodePlace& place, Mode mode,
       rip + item.instruction.length - 1 > cs.limit) {
     return;
   }
-  item.call_out = sites_.contains(place.address.value);
+  note_site_kind(item, place.address.value);
   block.crosses_page = true;
   block.second_page = second->address.page();
   block.bytes = item.instruction.length;

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "cpu/host_unit/x87_image.h"
 
@@ -25,6 +26,13 @@ namespace eflags = cpu::eflags;
 bool host_has_fsgsbase() {
   constexpr unsigned long kFsGsBase = 2;
   return (getauxval(AT_HWCAP2) & kFsGsBase) != 0;
+}
+
+/// Instructions that may change modes, memory's layout or what waits, but seldom do.
+bool often_harmless(cpu::TranslationPolicy policy) {
+  using Policy = cpu::TranslationPolicy;
+  return policy == Policy::Port || policy == Policy::FlagStack || policy == Policy::Flag ||
+         policy == Policy::EmulateAndLeave;
 }
 
 }  // namespace
@@ -54,7 +62,11 @@ Translator::Translator(cpu::Processor& processor, const Surroundings& surroundin
       use_wrgsbase_(options.on(Optimisation::FsGsBase) && host_has_fsgsbase()) {
   context_.owner = this;
   context_.call_out = &Translator::call_out_entry;
+  context_.state = &processor_.state;
   context_.extended = &processor_.state.extended;
+  if (!processor.platform().host_time_stamp_offset()) {
+    options_.disable(Optimisation::InlineTimeStamp);
+  }
   processor_.set_code_cache(this);
   shadow_->set_observer(this);
 }
@@ -69,9 +81,11 @@ cpu::Exit Translator::run() {
   const SignalScope signals(*this);
   thread_.store(static_cast<int>(syscall(SYS_gettid)), std::memory_order_relaxed);
   host_gs_ = ~u64{0};
+  processor_.host_unit().forget_host_status();
   State& state = processor_.state;
   // The machine may have changed anything in the meantime.
   mode_stale_ = segments_stale_ = true;
+  platform_tsc_offset_ = processor_.platform().host_time_stamp_offset().value_or(0);
   for (;;) {
     if (failed_) return cpu::Exit::Failure;
     if (context_.exit_request.exchange(0, std::memory_order_relaxed) != 0) {
@@ -80,7 +94,8 @@ cpu::Exit Translator::run() {
     }
     if (processor_.attention()) {
       if (processor_.take_kick()) return cpu::Exit::Kicked;
-      interpret_one();
+      if (interpret_one()) continue;
+      // Not before the events have been looked at: one may wake a processor that has just halted.
       if (state.activity == Activity::Halted) return cpu::Exit::Halt;
       if (state.activity == Activity::Shutdown) return cpu::Exit::Shutdown;
       continue;
@@ -109,7 +124,8 @@ void Translator::refresh() {
     if (mode.has(Mode::kUser) != mode_.has(Mode::kUser) || alignment_check != alignment_check_) {
       space_stale_ = true;
     }
-    if (mode != mode_) {
+    if (mode.has(Mode::kSmep) != mode_.has(Mode::kSmep)) forget_fetches();
+    if (mode != mode_ || state.segment(cpu::SegmentName::CS).base != lane_code_base_) {
       mode_ = mode;
       lane_ = nullptr;
     }
@@ -121,24 +137,20 @@ void Translator::refresh() {
     const mmu::Window window =
         shadow_->select(processor_.paging_context(),
                         mode_.has(Mode::kUser) ? cpu::Privilege::User : cpu::Privilege::Supervisor);
-    if (window.base != window_.base || window.space != window_.space) {
-      forget_fetches();
-      lane_ = nullptr;
-    }
+    if (window.base != window_.base || window.space != window_.space) lane_ = nullptr;
     window_ = window;
   }
   if (segments_stale_) {
     segments_stale_ = false;
-    for (unsigned i = 0; i < context_.segments.size(); ++i) {
-      const cpu::SegmentRegister& segment = state.segments[i];
-      context_.segments[i] = {segment.base, segment.limit};
-    }
+    view_segments();
   }
   if (lane_ == nullptr || calls_stale_ || lane_->deaths_seen != store_.deaths()) activate_lane();
 }
 
 void Translator::activate_lane() {
-  lane_ = &lanes_.find(window_.space, mode_);
+  const u64 code_base = processor_.state.segment(cpu::SegmentName::CS).base;
+  lane_ = &lanes_.find({window_.space, mode_, code_base});
+  lane_code_base_ = code_base;
   if (calls_stale_ || lane_->deaths_seen != store_.deaths()) lane_->reset_calls();
   lane_->deaths_seen = store_.deaths();
   calls_stale_ = false;
@@ -161,7 +173,30 @@ void Translator::enable_lockstep() {
                                    Optimisation::PairedReturns, Optimisation::InternalBranches}) {
     options_.disable(which);
   }
-  lockstep_ = std::make_unique<Lockstep>(processor_, map_, memory_);
+  if (!lockstep_) lockstep_ = std::make_unique<Lockstep>(processor_, map_, memory_);
+}
+
+void Translator::enable_recovery_checks() {
+  // Flags that nothing looks at are for no one to compare.
+  options_.disable(Optimisation::FlagLiveness);
+  enable_lockstep();
+  lockstep_->keep_states();
+  checks_recovery_ = true;
+}
+
+Result<void> Translator::enable_listing(const std::string& file) {
+  auto listing = CodeListing::create(file);
+  if (!listing) return listing.error();
+  listing_ = *std::move(listing);
+  return {};
+}
+
+Result<void> Translator::enable_perf_map() {
+  auto perf_map = PerfMap::create();
+  if (!perf_map) return perf_map.error();
+  perf_map_ = *std::move(perf_map);
+  perf_map_->add(stubs_);
+  return {};
 }
 
 std::string Translator::failure() const {
@@ -176,10 +211,15 @@ void Translator::enter(const Block& block) {
   context_.branch_table = lane_->table();
   context_.call_stack = lane_->call_stack;
   context_.entry = block.entry;
-  stubs_.enter(&context_, &processor_.state);
+  stepping_ = checks_recovery_ && lockstep_->first_time();
+  if (stepping_) {
+    context_.step_entry = reinterpret_cast<u64>(block.entry);
+    context_.entry = stubs_.step_in;
+  }
+  stubs_.enter(&context_);
+  stepping_ = false;
   lane_->call_stack = context_.call_stack;
   const auto reason = static_cast<Leave>(context_.exit_reason);
-  settle_x87_pointers();
   // execute_call_out() has seen to all.
   if (reason != Leave::Refused && reason != Leave::CallOut) take_state();
   if (lockstep_) {
@@ -215,26 +255,21 @@ void Translator::take_state() {
   constexpr u64 kKept = ~(eflags::Arithmetic | eflags::IF | eflags::DF);
   state.rflags = (state.rflags & kKept) | arithmetic |
                  (context_.interrupt_flag != 0 ? u64{eflags::IF} : 0) |
-                 (context_.direction_flag != 0 ? u64{eflags::DF} : 0);
+                 (context_.direction != 0 ? u64{eflags::DF} : 0);
+  translate_fpu_pointers();
 }
 
-void Translator::give_state() {
-  const State& state = processor_.state;
-  context_.interrupt_flag = state.flag(eflags::IF) ? 1 : 0;
-  context_.direction_flag = state.flag(eflags::DF) ? 1 : 0;
-  context_.interrupt_waits = processor_.interrupt_waits() ? 1 : 0;
-}
-
-/// An x87 instruction that the host has executed has left its own address behind, and hosts differ
-/// in whether it also left its opcode and operand: those are the guest's only after an unmasked
-/// exception (Feature::FdpExceptionsOnly). The guest's addresses have 32 bits, the code area's
-/// more.
-void Translator::settle_x87_pointers() {
+/// An x87 instruction that the host has executed has left its own address behind: the guest's takes
+/// its place, before its block can go. Hosts differ in whether it also left its opcode and operand;
+/// those are the guest's only after an unmasked exception (Feature::FdpExceptionsOnly). SDM 1
+/// §8.1.8, §8.1.9.
+void Translator::translate_fpu_pointers() {
   namespace image = cpu::image;
   cpu::ExtendedState& extended = processor_.state.extended;
-  const auto* host =
-      reinterpret_cast<const u8*>(image::load<u64>(extended, image::kInstructionOffset));
-  if (!area_.contains(reinterpret_cast<u64>(host))) return;
+  const u64 pointer = image::load<u64>(extended, image::kInstructionOffset);
+  if (!area_.contains(pointer)) [[likely]]
+    return;
+  const auto* host = reinterpret_cast<const u8*>(pointer);
   const Block* block = store_.at_host(host);
   const X87Point* point = block == nullptr ? nullptr : block->x87_at(host);
   u16 opcode = context_.x87_opcode;
@@ -252,11 +287,19 @@ void Translator::settle_x87_pointers() {
   image::store<u64>(extended, image::kDataOffset, data);
 }
 
-/// One instruction, or one event, by the reference engine.
-void Translator::interpret_one() {
-  ++interpreted_;
-  interpreter_.run_one();
+void Translator::give_state() {
+  const State& state = processor_.state;
+  context_.interrupt_flag = state.flag(eflags::IF) ? 1 : 0;
+  context_.direction = state.flag(eflags::DF) ? -2 : 0;
+  context_.interrupt_waits = processor_.interrupt_waits() ? 1 : 0;
+  context_.tsc_offset = platform_tsc_offset_ + state.tsc_offset;
+}
+
+/// One instruction, or one event, by the reference engine. False: the processor is halted or shut
+/// down.
+bool Translator::interpret_one() {
   mode_stale_ = true;
+  return interpreter_.run_one();
 }
 
 void Translator::follow_link(u32 exit) {
@@ -268,21 +311,23 @@ void Translator::follow_link(u32 exit) {
       mode_.code_limit() == CodeLimit::Strict || processor_.attention()) {
     return;
   }
+  const bool backward = target <= site.from->eip + site.from->bytes;
   const u64 flushes = cache_flushes_;
   bury_doomed();
   refresh();
-  Block* block = next_block(target);
+  Block* block = next_block(target, backward ? EntryKind::LoopHead : EntryKind::Ordinary);
   if (block == nullptr || flushes != cache_flushes_) return;
   ExitSite& again = store_.exit(exit);
   if (again.from->dead) return;
-  const bool both_global = again.from->mode.has(Mode::kGlobal) && block->mode.has(Mode::kGlobal);
+  const bool both_global = again.from->mode.has(Mode::kGlobal) && block->mode.has(Mode::kGlobal) &&
+                           mode_.has(Mode::kFlatCode);
   const bool holds =
       (!again.other_page && !block->crosses_page) || both_global || !mode_.has(Mode::kPaging);
   if (holds) {
     store_.link(exit, *block);
     if (again.other_page || block->crosses_page) page_links_.push_back(exit);
   } else if (again.by_table != nullptr) {
-    lane_->learn(target, static_cast<u32>(block->code - area_.executable()));
+    lane_->learn(target, static_cast<u32>(block->indirect_entry - area_.executable()));
     store_.link_by_table(exit);
   }
 }
@@ -293,18 +338,36 @@ void Translator::follow_indirect(u32 eip) {
   bury_doomed();
   refresh();
   if (Block* block = next_block(eip)) {
-    lane_->learn(eip, static_cast<u32>(block->code - area_.executable()));
+    lane_->learn(eip, static_cast<u32>(block->indirect_entry - area_.executable()));
   }
 }
 
 u64 Translator::call_out_entry(Context* context, u32 number) {
   auto* self = static_cast<Translator*>(context->owner);
   self->take_state();
-  self->settle_x87_pointers();
-  const bool stays = self->execute_call_out(self->store_.call_out(number));
-  if (!stays) return 1;
+  const CallOut& item = self->store_.call_out(number);
+  const u8 counted = item.counted_ahead;
+  // What the interpreter executes isn't counted as native, nor is what won't be executed now.
+  if (counted != 0) --context->instructions;
+  if (!self->execute_call_out(item)) {
+    if (counted != 0) context->instructions -= counted - 1;
+    return 1;
+  }
   self->give_state();
   return 0;
+}
+
+/// Whether the processor is in the mode still that the current block was made for.
+bool Translator::mode_holds() const {
+  const State& state = processor_.state;
+  return Mode::of(state) == mode_ && state.flag(eflags::AC) == alignment_check_;
+}
+
+void Translator::view_segments() {
+  for (unsigned i = 0; i < context_.segments.size(); ++i) {
+    const cpu::SegmentRegister& segment = processor_.state.segments[i];
+    context_.segments[i] = {segment.base, segment.limit};
+  }
 }
 
 /// True: generated code goes on behind the instruction.
@@ -319,16 +382,25 @@ bool Translator::execute_call_out(const CallOut& item) {
     interpret_one();
     return false;
   }
-  ++interpreted_;
+  ++called_out_;
   count(ExitCause::InterpretedInstruction);
-  switch (item.instruction.handler(processor_, item.instruction)) {
+  const Completion completion = item.instruction.handler(processor_, item.instruction);
+  switch (completion) {
     case Completion::Next:
+    case Completion::EndBlock: {
+      const bool stayed = state.rip == item.eip;
       state.rip = (state.rip + item.instruction.length) & 0xFFFFFFFF;
-      break;
-    case Completion::EndBlock:
-      state.rip = (state.rip + item.instruction.length) & 0xFFFFFFFF;
+      if (often_harmless(item.instruction.policy)) {
+        if (stayed && !item.leaves && mode_holds()) {
+          if (item.instruction.policy == cpu::TranslationPolicy::EmulateAndLeave) view_segments();
+          break;
+        }
+      } else if (completion == Completion::Next) {
+        break;
+      }
       mode_stale_ = true;
       return false;
+    }
     case Completion::Branch:
       mode_stale_ = true;
       return false;
@@ -402,7 +474,11 @@ cpu::EngineStatistics Translator::statistics() const {
   cpu::EngineStatistics statistics;
   statistics.interrupts = processor_.interrupts_delivered;
   statistics.exceptions = processor_.exceptions_delivered;
-  statistics.instructions_interpreted = interpreted_;
+  statistics.instructions_interpreted = called_out_ + interpreter_.statistics().instructions;
+  if (options_.counts_instructions()) {
+    statistics.instructions_native = context_.instructions;
+    statistics.instructions = statistics.instructions_native + statistics.instructions_interpreted;
+  }
   statistics.blocks_translated = translated_;
   statistics.instructions_translated = translated_instructions_;
   statistics.blocks_invalidated = store_.killed();

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <bitset>
 #include <memory>
 #include <unordered_set>
 
@@ -13,11 +14,13 @@
 #include "cpu/processor.h"
 #include "mmu/shadow/shadow_mmu.h"
 #include "translator/block_store.h"
+#include "translator/code_listing.h"
 #include "translator/context.h"
 #include "translator/host_signals.h"
 #include "translator/lanes.h"
 #include "translator/lockstep.h"
 #include "translator/options.h"
+#include "translator/perf_map.h"
 #include "translator/stubs.h"
 
 namespace ringshift::translator {
@@ -39,6 +42,12 @@ class Translator final : public cpu::Engine,
                                                     Options options);
   /// Each block is checked against the interpreter from now on; before the first run().
   void enable_lockstep();
+  /// Lockstep, and what a fault or a signal would recover is checked at each host instruction of a
+  /// block when it is first executed.
+  void enable_recovery_checks();
+  /// Writes every block that is translated from now on to `file` ("-": standard error).
+  Result<void> enable_listing(const std::string& file);
+  Result<void> enable_perf_map();
   ~Translator() override;
 
   std::string_view name() const override { return "translator"; }
@@ -59,17 +68,19 @@ class Translator final : public cpu::Engine,
   // translator.cpp: the dispatcher
   void refresh();
   void enter(const Block& block);
-  Block* next_block(u64 rip);
+  Block* next_block(u64 rip, EntryKind kind = EntryKind::Ordinary);
   void follow_link(u32 exit);
   void follow_indirect(u32 eip);
-  void interpret_one();
+  bool interpret_one();
   void take_state();
+  void translate_fpu_pointers();
   void give_state();
-  void settle_x87_pointers();
   void activate_lane();
   void set_gs_base();
   static u64 call_out_entry(Context* context, u32 number);
   bool execute_call_out(const CallOut& item);
+  bool mode_holds() const;
+  void view_segments();
 
   // translate.cpp
   struct CodePlace {
@@ -78,11 +89,12 @@ class Translator final : public cpu::Engine,
   };
   /// Where the code at `linear` lies, if it can be fetched without a fault.
   std::optional<CodePlace> locate(u64 linear);
-  Block* translate(u64 rip, const CodePlace& place, Mode mode);
+  Block* translate(u64 rip, const CodePlace& place, Mode mode, EntryKind kind);
   void decode_block(u64 rip, const CodePlace& place, Mode mode,
                     std::vector<SourceInstruction>& source, Block& block);
   void decode_crossing(u64 rip, const CodePlace& place, Mode mode,
                        std::vector<SourceInstruction>& source, Block& block);
+  void note_site_kind(SourceInstruction& item, u64 address) const;
   void bury_doomed();
   void make_room();
 
@@ -98,8 +110,12 @@ class Translator final : public cpu::Engine,
   void on_interrupt_outside() override;
   void describe(char* buffer, std::size_t size) const override;
   bool at_boundary(const HostFault& fault, const Block*& block, const FaultPoint*& point) const;
+  static Recovered recovered_state(const HostFault& fault, const Block& block,
+                                   const FaultPoint& point);
+  void check_recovery(const HostFault& fault) const;
   void recover(HostFault& fault, const Block& block, const FaultPoint& point, Leave reason);
   void note_faulting_site(const Block& block, const FaultPoint& point);
+  void note_site(std::unordered_set<u64>& sites, const Block& block, const FaultPoint& point);
 
   static constexpr std::size_t kCodeCapacity = std::size_t{64} << 20;
   static constexpr std::size_t kRoomForBlock = std::size_t{256} << 10;
@@ -117,6 +133,10 @@ class Translator final : public cpu::Engine,
   Context context_;
   std::unique_ptr<Lockstep> lockstep_;
   bool failed_ = false;  ///< lockstep has found a difference
+  bool checks_recovery_ = false;
+  bool stepping_ = false;  ///< through a block for check_recovery()
+  std::unique_ptr<CodeListing> listing_;
+  std::unique_ptr<PerfMap> perf_map_;
 
   Mode mode_;
   bool alignment_check_ = false;
@@ -126,22 +146,29 @@ class Translator final : public cpu::Engine,
   bool segments_stale_ = true;
   mmu::Window window_;
   Lane* lane_ = nullptr;
+  u64 lane_code_base_ = 0;
   u64 host_gs_ = ~u64{0};
+  u64 platform_tsc_offset_ = 0;  ///< the platform's counter minus the host's
   bool use_wrgsbase_;
 
-  /// Answers of ShadowMmu::fetch, forgotten when a mapping changes.
+  /// Answers of ShadowMmu::fetch, in any space and for either privilege. What changes in a space
+  /// that isn't current is told when it is selected: before an answer for it is asked for again.
   struct FetchEntry {
-    u64 linear_page = ~u64{0};
+    u64 key = 0;  ///< linear page, privilege, space
+    u64 generation = 0;
     PhysicalAddress physical;
     bool global = false;
   };
   std::array<FetchEntry, 256> fetches_;
-  void forget_fetches() { fetches_.fill({}); }
+  u64 fetch_generation_ = 1;
+  void forget_fetches() { ++fetch_generation_; }
 
   /// Instructions whose accesses keep faulting, by physical address.
   std::unordered_set<u64> sites_;
-  std::vector<Block*> doomed_;   ///< to be killed between blocks
-  std::vector<u32> page_links_;  ///< exits linked to a block on another page
+  std::unordered_set<u64> wrapping_sites_;  ///< whose addresses wrap at 4 GiB
+  std::bitset<4096> site_pages_;            ///< by frame number modulo its size: may have either
+  std::vector<Block*> doomed_;              ///< to be killed between blocks
+  std::vector<u32> page_links_;             ///< exits linked to a block on another page
   std::vector<SourceInstruction> source_;
   bool flush_due_ = false;
 
@@ -149,7 +176,7 @@ class Translator final : public cpu::Engine,
   u64 translated_ = 0;
   u64 translated_instructions_ = 0;
   u64 cache_flushes_ = 0;
-  u64 interpreted_ = 0;
+  u64 called_out_ = 0;
   std::array<u64, cpu::kExitCauses> exits_{};
   void count(cpu::ExitCause cause) { ++exits_[static_cast<u8>(cause)]; }
 };

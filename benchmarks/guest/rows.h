@@ -1,8 +1,7 @@
 // The contract between the rows of bench32 and its loop. A row exists to be timed from outside, on
 // machines that differ in speed by a factor of several hundred: so it does one small, repeatable
 // unit of work, and how many units make one measurement is decided by whoever measures.
-#ifndef RINGSHIFT_BENCHMARKS_GUEST_ROWS_H
-#define RINGSHIFT_BENCHMARKS_GUEST_ROWS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -37,5 +36,3 @@ static inline uint32_t mix(uint32_t hash, uint32_t value) {
 
 // Functions that stay functions, so that a row about calls makes calls.
 #define NOINLINE __attribute__((noipa))
-
-#endif

@@ -18,12 +18,12 @@ import subprocess
 import sys
 import tempfile
 
-from machines import Failure, Guest, Native
-
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent))
+sys.dont_write_bytecode = True  # nothing is left in the tree
 import report  # noqa: E402  (one folder up)
+from machines import Failure, Guest, Native  # noqa: E402
 
 KERNEL = "kernel-686-pae"
 # What a guest does against its processor's leaks costs every monitor something else and a native program nothing.

@@ -38,24 +38,22 @@ CodeArea::~CodeArea() {
 }
 
 const u8* CodeArea::append(std::span<const u8> code) {
-  constexpr std::size_t kAlignment = 16;
+  constexpr std::size_t kAlignment = 64;  // a line of the instruction cache
   if (code.size() > capacity_ - used_) return nullptr;
   const u8* address = executable_ + used_;
   std::memcpy(writable_ + used_, code.data(), code.size());
   used_ += (code.size() + kAlignment - 1) & ~(kAlignment - 1);
   if (used_ > capacity_) used_ = capacity_;
-  if (reused_) {
-    // Code changed through another linear address than it runs at needs a serializing instruction.
-    // SDM 3A §8.1.3.
-    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-    __cpuid(0, eax, ebx, ecx, edx);
-  }
   return address;
 }
 
 void CodeArea::clear() {
   used_ = 0;
-  reused_ = true;
+  // Code changed through another linear address than it runs at needs a serializing instruction
+  // between the old and the new (SDM 3A §8.1.3). Here is one place for all that will be placed
+  // where there was code; the processors snoop writes by physical address anyway.
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  __cpuid(0, eax, ebx, ecx, edx);
 }
 
 }  // namespace ringshift::cpu

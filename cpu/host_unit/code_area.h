@@ -38,7 +38,6 @@ class CodeArea {
   std::size_t used_ = 0;
   u8* writable_ = nullptr;
   const u8* executable_ = nullptr;
-  bool reused_ = false;  ///< addresses have held other code before: executing needs a serialization
 };
 
 }  // namespace ringshift::cpu

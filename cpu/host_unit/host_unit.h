@@ -104,6 +104,9 @@ class HostUnit {
   /// and FOP don't.
   void run_x87_light(const Thunk& thunk, ExtendedState& state);
   void commit_x87_light(const Thunk& thunk, ExtendedState& state) const;
+  /// Something else may have used this thread's x87 unit: an engine calls it when it begins to run.
+  /// (The other registers of the host are loaded whole each time.)
+  void forget_host_status();
 
   /// MXCSR bits that this processor has. SDM 1 §11.6.6.
   u32 mxcsr_mask() const { return mxcsr_mask_; }

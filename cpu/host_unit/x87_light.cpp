@@ -84,6 +84,10 @@ void HostUnit::run_x87_light(const Thunk& thunk, ExtendedState& state) {
   x87_residue_ = frame_.status & image::kExceptionFlags;
 }
 
+void HostUnit::forget_host_status() {
+  x87_residue_ = image::kExceptionFlags;
+}
+
 void HostUnit::commit_x87_light(const Thunk& thunk, ExtendedState& state) const {
   const X87Shape& shape = thunk.shape;
   const u16 kept = static_cast<u16>(image::status(state) & ~shape.conditions);

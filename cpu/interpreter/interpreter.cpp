@@ -48,6 +48,7 @@ void Interpreter::refresh() {
 
 Exit Interpreter::run() {
   const State& state = processor_.state;
+  processor_.host_unit().forget_host_status();
   refresh();
   for (;;) {
     // Before the events: once service_events() has let an instruction begin, it must run.
@@ -74,6 +75,7 @@ Exit Interpreter::run() {
 
 bool Interpreter::run_one() {
   const State& state = processor_.state;
+  processor_.host_unit().forget_host_status();
   refresh();
   if (processor_.attention()) {
     processor_.take_kick();

@@ -29,7 +29,7 @@ u64 HostTime::host_monotonic(devices::Nanoseconds time) const {
 }
 
 u64 HostTime::time_stamp() const {
-  return __rdtsc() - start_tsc_;
+  return __rdtsc() + time_stamp_offset();
 }
 
 }  // namespace ringshift::frontend

@@ -14,6 +14,8 @@ class HostTime final : public devices::TimeSource {
   u64 host_monotonic(devices::Nanoseconds time) const;
   /// Ticks of the host's TSC since construction.
   u64 time_stamp() const;
+  /// What that is more than the host's counter itself, modulo 2^64.
+  u64 time_stamp_offset() const { return 0 - start_tsc_; }
   /// The time-stamp counter's value at guest time `time`, by the counter's rate; for TSC deadlines.
   u32 tsc_khz() const { return tsc_khz_; }
   void set_tsc_khz(u32 khz) { tsc_khz_ = khz; }

@@ -10,37 +10,31 @@
 
 namespace ringshift::mmu {
 
-namespace {
-
-/// Short runs are about to be used: their pages are entered in the host's page table at once,
-/// which costs less than the host fault that would enter them.
-constexpr u32 kPopulateAtMost = 16;
-
-}  // namespace
-
 void* HostWindow::host(u32 page) const {
   return reinterpret_cast<void*>(base_ + (u64{page} << kPageShift));
 }
 
-u32& HostWindow::entry_for_change(u32 page) {
-  std::unique_ptr<Leaf>& leaf = leaves_[page >> kLeafBits];
-  if (leaf == nullptr) leaf = std::make_unique<Leaf>();
-  return (*leaf)[page % kLeafSize];
+/// Calls `visit(leaf or null, first, end)` for the pieces of [first, end) that lie in one leaf.
+template <typename Visit>
+void HostWindow::for_each_leaf(u32 first, u32 end, Visit visit) const {
+  while (first < end) {
+    const u32 stop = std::min(end, (first | (kLeafSize - 1)) + 1);
+    visit(leaves_[first >> kLeafBits].get(), first, stop);
+    first = stop;
+  }
 }
 
 u32 HostWindow::next_with(u32 bits, u32 first, u32 end) const {
-  while (first < end) {
-    const Leaf* leaf = leaves_[first >> kLeafBits].get();
-    const u32 stop = std::min(end, (first | (kLeafSize - 1)) + 1);
-    if (leaf == nullptr) {
-      first = stop;
-      continue;
+  u32 found = end;
+  for_each_leaf(first, end, [&](const Leaf* leaf, u32 page, u32 stop) {
+    if (leaf == nullptr || found != end) return;
+    for (; page < stop; ++page) {
+      if (((*leaf)[page % kLeafSize] & bits) == 0) continue;
+      found = page;
+      return;
     }
-    for (; first < stop; ++first) {
-      if (((*leaf)[first % kLeafSize] & bits) != 0) return first;
-    }
-  }
-  return end;
+  });
+  return found;
 }
 
 /// How many of the pages [first, first + count] begin a host mapping: all that a change of
@@ -48,18 +42,33 @@ u32 HostWindow::next_with(u32 bits, u32 first, u32 end) const {
 u64 HostWindow::starts(u32 first, u32 count) const {
   u32 before = first == 0 ? 0 : entry(first - 1);
   u64 found = 0;
-  for (u32 page = first; page <= std::min(first + count, kPages - 1); ++page) {
-    const u32 here = entry(page);
-    if (here != 0 && (before == 0 || here != before + 1)) ++found;
-    before = here;
-  }
+  for_each_leaf(first, std::min(first + count + 1, kPages),
+                [&](const Leaf* leaf, u32 page, u32 stop) {
+                  if (leaf == nullptr) {
+                    before = 0;
+                    return;
+                  }
+                  for (; page < stop; ++page) {
+                    const u32 here = (*leaf)[page % kLeafSize];
+                    if (here != 0 && (before == 0 || here != before + 1)) ++found;
+                    before = here;
+                  }
+                });
   return found;
 }
 
+/// Sets the entries of [first, first + count) to `each(page, entry)`.
 template <typename Change>
 void HostWindow::change(u32 first, u32 count, Change each) {
   const u64 before = starts(first, count);
-  for (u32 page = first; page < first + count; ++page) each(page);
+  for_each_leaf(first, first + count, [&](const Leaf*, u32 page, u32 stop) {
+    std::unique_ptr<Leaf>& leaf = leaves_[page >> kLeafBits];
+    if (leaf == nullptr) leaf = std::make_unique<Leaf>();
+    for (; page < stop; ++page) {
+      u32& here = (*leaf)[page % kLeafSize];
+      here = each(page, here);
+    }
+  });
   const u64 after = starts(first, count);
   mappings_ += after - before;
   usage_.mappings += after - before;
@@ -85,8 +94,7 @@ bool HostWindow::map(u32 first, u32 count, u32 file_page, PageRights rights) {
     }
   }
   const u32 flags = kMapped | (write ? kWritable : 0);
-  change(first, count,
-         [&](u32 page) { entry_for_change(page) = flags | (file_page + (page - first)); });
+  change(first, count, [&](u32 page, u32) { return flags | (file_page + (page - first)); });
   return true;
 }
 
@@ -101,9 +109,7 @@ void HostWindow::unmap(u32 first, u32 count) {
     clear();
     return;
   }
-  change(begin, end - begin, [&](u32 page) {
-    if (mapped(page)) entry_for_change(page) = 0;
-  });
+  change(begin, end - begin, [](u32, u32) { return 0U; });
 }
 
 void HostWindow::make_read_only(u32 first, u32 count) {
@@ -118,7 +124,7 @@ void HostWindow::make_read_only(u32 first, u32 count) {
       unmap(first, count);
       return;
     }
-    change(at, stop - at, [&](u32 page) { entry_for_change(page) &= ~kWritable; });
+    change(at, stop - at, [](u32, u32 here) { return here & ~kWritable; });
     at = stop;
   }
 }

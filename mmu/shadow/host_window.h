@@ -23,6 +23,8 @@ enum class PageRights : u8 { Read, ReadWrite };
 class HostWindow {
  public:
   static constexpr u32 kPages = u32{1} << 20;
+  /// Runs up to this are entered in the host's page table when they are mapped.
+  static constexpr u32 kPopulateAtMost = 32;
 
   /// The window at `base` is empty. `space` is whose it is, `kind` which of its windows.
   HostWindow(u64 base, int file, u32 space, unsigned kind, HostUsage& usage)
@@ -72,9 +74,10 @@ class HostWindow {
     const Leaf* leaf = leaves_[page >> kLeafBits].get();
     return leaf == nullptr ? 0 : (*leaf)[page % kLeafSize];
   }
-  u32& entry_for_change(u32 page);
   /// The first page in [first, end) whose entry has one of the bits, or `end`.
   u32 next_with(u32 bits, u32 first, u32 end) const;
+  template <typename Visit>
+  void for_each_leaf(u32 first, u32 end, Visit visit) const;
   u64 starts(u32 first, u32 count) const;
   template <typename Change>
   void change(u32 first, u32 count, Change each);

@@ -5,14 +5,10 @@
 #include <algorithm>
 #include <bit>
 #include <cstdio>
-#include <unordered_map>
+#include <cstdlib>
 #include <utility>
-#include <vector>
 
-#include "mmu/shadow/page_run.h"
-#include "mmu/shadow/space.h"
-#include "mmu/shadow/table_tracker.h"
-#include "mmu/shadow/window_pool.h"
+#include "mmu/shadow/shadow_implementation.h"
 
 namespace ringshift::mmu {
 
@@ -22,21 +18,12 @@ using cpu::AccessType;
 using cpu::PagingContext;
 using cpu::Privilege;
 using cpu::TranslateResult;
-using cpu::Translation;
 
-constexpr u64 kLinearMask = 0xFFFF'FFFF;
-constexpr u32 kNoPage = ~u32{0};
 constexpr u32 kAllPages = HostWindow::kPages;
 /// The most file that a window's bookkeeping can name.
 constexpr u64 kMostFile = u64{1} << (30 + kPageShift);
-/// Walks that a table changing under them may cost.
-constexpr unsigned kRounds = 8;
 /// Changes kept for a space that isn't current before all of it counts as changed.
 constexpr std::size_t kPendingAtMost = 1024;
-
-u32 page_number(u64 linear) {
-  return static_cast<u32>(linear >> kPageShift);
-}
 
 /// vm.max_map_count, or its default.
 u64 host_mapping_limit() {
@@ -49,92 +36,7 @@ u64 host_mapping_limit() {
   return limit;
 }
 
-struct KeyHash {
-  std::size_t operator()(const SpaceKey& key) const { return key.hash(); }
-};
-
 }  // namespace
-
-class ShadowMmu::Implementation final : private WriteObserver, private RemapObserver {
- public:
-  Implementation(MemoryMap& map, ProcessorMemory& memory, int file, const ShadowLimits& limits)
-      : map_(map),
-        memory_(memory),
-        limits_(limits),
-        pool_(file, limits.mappings, limits.windows),
-        tracker_(map, *this, limits.quiet_checks) {
-    map_.observe_remaps(*this);
-    memory_.set_a20_observer(this);
-  }
-  ~Implementation() override {
-    memory_.set_a20_observer(nullptr);
-    map_.ignore_remaps(*this);
-    tracker_.clear();
-    map_.forget(*this);
-    for (auto& space : spaces_) {
-      if (space != nullptr) pool_.drop(*space);
-    }
-  }
-
-  bool works() { return pool_.works(); }
-  void set_observer(SpaceObserver* observer) { observer_ = observer; }
-  Window select(const PagingContext& context, Privilege privilege);
-  void flush() { ++flushes_; }
-  void invalidate_page(LinearAddress linear);
-  FaultClass resolve(LinearAddress linear, AccessType type);
-  TranslateResult fetch(LinearAddress linear);
-  void on_remapped() override;
-  ShadowStatistics statistics() const;
-
- private:
-  enum class Tracking : u8 { Done, Changed, Impossible };
-  enum class Coverage : u8 { Run, Page };
-
-  void on_watched_write(PhysicalAddress address, u64 length) override;
-  void on_watched(PhysicalAddress page) override;
-
-  Space& space_for(const SpaceKey& key);
-  void enter(Space& space);
-  void revalidate(Space& space);
-  void drop_oldest_space();
-
-  void apply_changes();
-  void apply_to_current(const TableChanges& changes);
-  void postpone(const TableChange& change);
-  void report_all(Space& space);
-
-  FaultClass map_missing(u64 linear, AccessType type);
-  FaultClass can_map(const Translation& translation, AccessType type);
-  Tracking track(const WalkTrace& trace, u64 linear);
-  bool tracked(const WalkTrace& trace, u64 linear) const;
-  bool install(HostWindow& window, u64 linear, const Translation& translation,
-               const WalkTrace& trace);
-  void map_again(unsigned kind, u64 linear);
-  bool entries_are_accessed(u64 linear) const;
-
-  MemoryMap& map_;
-  ProcessorMemory& memory_;
-  const ShadowLimits limits_;
-  SpaceObserver* observer_ = nullptr;
-  WindowPool pool_;
-  TableTracker tracker_;
-  std::vector<std::unique_ptr<Space>> spaces_;  ///< by number
-  std::unordered_map<SpaceKey, Space*, KeyHash> by_key_;
-  TableChanges changes_;  ///< found and not yet applied
-  std::vector<TablePage*> checking_;
-  std::vector<WritableMappings::Place> places_;
-
-  // Selected.
-  Space* current_ = nullptr;
-  HostWindow* window_ = nullptr;
-  PagingContext context_;
-  Privilege privilege_ = Privilege::Supervisor;
-
-  u64 flushes_ = 1;
-  u64 clock_ = 0;
-  u32 repeated_page_ = kNoPage;  ///< found mapped when it was last asked for
-  ShadowStatistics counted_;
-};
 
 // --- Spaces ---
 
@@ -179,6 +81,11 @@ void ShadowMmu::Implementation::enter(Space& space) {
   window_ = nullptr;
   // Another space means other tables, and loading those is a flush.
   ++flushes_;
+}
+
+/// Catches up with what was postponed for the current space.
+void ShadowMmu::Implementation::settle() {
+  Space& space = *current_;
   if (space.all_pending) {
     for (HostWindow* window : space.windows) {
       if (window != nullptr) window->clear();
@@ -187,9 +94,15 @@ void ShadowMmu::Implementation::enter(Space& space) {
     space.pending.clear();
     report_all(space);
   }
-  if (!space.pending.empty()) {
-    const TableChanges pending = std::exchange(space.pending, {});
-    apply_to_current(pending);
+  if (space.pending.empty()) return;
+  const TableChanges pending = std::exchange(space.pending, {});
+  drop_data(pending);
+  for (const TableChange& change : pending) {
+    if (!change.code || !space.fetched.remove(change.first, change.pages)) continue;
+    if (observer_ != nullptr) {
+      observer_->on_mapping_changed(space.number, {u64{change.first} << kPageShift},
+                                    u64{change.pages} << kPageShift);
+    }
   }
 }
 
@@ -203,10 +116,15 @@ void ShadowMmu::Implementation::revalidate(Space& space) {
   checking_.assign(space.unsynced.begin(), space.unsynced.end());
   for (TablePage* page : checking_) tracker_.check(*page, flushes_, changes_);
   apply_changes();
+  settle();
   tracker_.collect();
 }
 
 Window ShadowMmu::Implementation::select(const PagingContext& context, Privilege privilege) {
+  if (context.long_mode) {
+    std::fprintf(stderr, "ringshift: shadow MMU: a long-mode address space has no 4 GiB window\n");
+    std::abort();
+  }
   const SpaceKey key(context);
   if (current_ == nullptr || current_->key != key) enter(space_for(key));
   if (current_->validated != flushes_) revalidate(*current_);
@@ -220,15 +138,16 @@ Window ShadowMmu::Implementation::select(const PagingContext& context, Privilege
 
 // --- What has changed ---
 
+/// What the current space shows is corrected at once, all else when it is selected or settled: code
+/// may be running, and its old translation is good until an INVLPG or a flush.
 void ShadowMmu::Implementation::apply_changes() {
   if (changes_.empty()) return;
   TableChanges changes = std::exchange(changes_, {});
-  const auto others =
-      std::stable_partition(changes.begin(), changes.end(),
-                            [&](const TableChange& change) { return change.space == current_; });
-  for (auto change = others; change != changes.end(); ++change) postpone(*change);
-  changes.erase(others, changes.end());
-  apply_to_current(changes);
+  drop_data(changes);
+  for (TableChange& change : changes) {
+    if (change.space == current_) change.data = TableChange::Data::Nothing;
+    if (change.space != current_ || change.code) postpone(change);
+  }
 }
 
 void ShadowMmu::Implementation::postpone(const TableChange& change) {
@@ -242,7 +161,9 @@ void ShadowMmu::Implementation::postpone(const TableChange& change) {
   space.pending.clear();
 }
 
-void ShadowMmu::Implementation::apply_to_current(const TableChanges& changes) {
+/// Takes out of the current space's windows what changes of that space say.
+void ShadowMmu::Implementation::drop_data(const TableChanges& changes) {
+  if (current_ == nullptr) return;
   for (HostWindow* window : current_->windows) {
     if (window == nullptr || window->mappings() == 0) continue;
     // Holes between two ranges cost nothing, another system call does.
@@ -250,6 +171,7 @@ void ShadowMmu::Implementation::apply_to_current(const TableChanges& changes) {
     u32 first = 0;
     u32 end = 0;
     for (const TableChange& change : changes) {
+      if (change.space != current_) continue;
       if (change.data == TableChange::Data::LosesWrite) {
         window->make_read_only(change.first, change.pages);
       }
@@ -264,13 +186,6 @@ void ShadowMmu::Implementation::apply_to_current(const TableChanges& changes) {
       end = change.first + change.pages;
     }
     window->unmap(first, end - first);
-  }
-  for (const TableChange& change : changes) {
-    if (!change.code || !current_->fetched.remove(change.first, change.pages)) continue;
-    if (observer_ != nullptr) {
-      observer_->on_mapping_changed(current_->number, {u64{change.first} << kPageShift},
-                                    u64{change.pages} << kPageShift);
-    }
   }
 }
 
@@ -317,192 +232,6 @@ void ShadowMmu::Implementation::on_remapped() {
     if (window != nullptr) window->clear();
   }
   report_all(*current_);
-}
-
-// --- Accesses ---
-
-FaultClass ShadowMmu::Implementation::resolve(LinearAddress address, AccessType type) {
-  const u64 linear = address.value & kLinearMask;
-  const u32 page = page_number(linear);
-  // Asked ahead of an access, the page may be there. Asked twice, something else is wrong: map
-  // anew.
-  if (window_->allows(page, type) && repeated_page_ != page) {
-    repeated_page_ = page;
-    return FaultClass::Mapped;
-  }
-  repeated_page_ = kNoPage;
-  const FaultClass verdict = map_missing(linear, type);
-  tracker_.collect();
-  switch (verdict) {
-    case FaultClass::Mapped:
-      ++counted_.misses;
-      break;
-    case FaultClass::GuestFault:
-      ++counted_.guest_faults;
-      break;
-    case FaultClass::Device:
-      ++counted_.device_accesses;
-      break;
-    case FaultClass::Watched:
-      ++counted_.watched_writes;
-      break;
-  }
-  return verdict;
-}
-
-FaultClass ShadowMmu::Implementation::map_missing(u64 linear, AccessType type) {
-  for (unsigned round = 0; round < kRounds; ++round) {
-    WalkTrace trace;
-    const TranslateResult result =
-        memory_.translate(context_, {linear}, {type, privilege_, false}, trace);
-    if (std::holds_alternative<cpu::PageFault>(result)) return FaultClass::GuestFault;
-    const Translation& translation = std::get<Translation>(result);
-    const FaultClass verdict = can_map(translation, type);
-    if (verdict != FaultClass::Mapped) return verdict;
-    const Tracking tracking = track(trace, linear);
-    if (tracking == Tracking::Impossible) return FaultClass::Device;
-    if (tracking == Tracking::Changed) continue;
-    if (install(*window_, linear, translation, trace)) return FaultClass::Mapped;
-  }
-  // The host has no room, or the tables never stay the same: access by access.
-  return FaultClass::Device;
-}
-
-/// The verdict on a legal translation: whether what it leads to can be shown in a window.
-FaultClass ShadowMmu::Implementation::can_map(const Translation& translation, AccessType type) {
-  const PhysicalAddress page = memory_.mask_a20(translation.address).page();
-  const auto backing = map_.backing(page);
-  if (!backing.has_value() || !translation.readable) return FaultClass::Device;
-  if (type != AccessType::Write) return FaultClass::Mapped;
-  if (!backing->writable) return FaultClass::Device;
-  if (!map_.watched(page)) return FaultClass::Mapped;
-  tracker_.release(page);
-  return map_.watched(page) ? FaultClass::Watched : FaultClass::Mapped;
-}
-
-/// Makes the current space depend on the entries, as memory has them now. `Changed`: the walk went
-/// by something else.
-ShadowMmu::Implementation::Tracking ShadowMmu::Implementation::track(const WalkTrace& trace,
-                                                                     u64 linear) {
-  for (unsigned level = 0; level < trace.count; ++level) {
-    const unsigned slot =
-        level == 0 ? current_->directory_slot(linear) : current_->table_slot(linear);
-    const PhysicalAddress entry = memory_.mask_a20(trace.entries[level].address);
-    TablePage* table = tracker_.attach(*current_, slot, entry.page(), changes_);
-    if (table == nullptr) return Tracking::Impossible;
-    tracker_.sync(*table, entry.page_offset(), changes_);
-  }
-  apply_changes();
-  return tracked(trace, linear) ? Tracking::Done : Tracking::Changed;
-}
-
-bool ShadowMmu::Implementation::tracked(const WalkTrace& trace, u64 linear) const {
-  constexpr u64 kAccessed = 1U << 5;
-  constexpr u64 kDirty = 1U << 6;
-  for (unsigned level = 0; level < trace.count; ++level) {
-    const unsigned slot =
-        level == 0 ? current_->directory_slot(linear) : current_->table_slot(linear);
-    const PhysicalAddress entry = memory_.mask_a20(trace.entries[level].address);
-    const TablePage* table = current_->tables[slot];
-    if (table == nullptr || table->physical != entry.page()) return false;
-    // One entry may serve two levels and get its dirty bit at the second. A ROM takes neither bit.
-    u64 ignored = level + 1 == trace.count ? 0 : kDirty;
-    if (!table->writable) ignored = kAccessed | kDirty;
-    const u64 kept = table->entry(entry.page_offset(), trace.entry_size);
-    if (((kept ^ trace.entries[level].value) & ~ignored) != 0) return false;
-  }
-  return true;
-}
-
-/// Maps the page and what belongs with it. False: nothing was mapped.
-bool ShadowMmu::Implementation::install(HostWindow& window, u64 linear,
-                                        const Translation& translation, const WalkTrace& trace) {
-  PageRunFinder finder(map_, memory_, tracker_, window, limits_.pages_per_miss);
-  TablePage* table = trace.count == 2 ? current_->tables[current_->table_slot(linear)] : nullptr;
-  const auto run = finder.find(page_number(linear), translation, table, trace.entry_size, changes_);
-  if (!changes_.empty()) {
-    apply_changes();
-    if (!tracked(trace, linear)) return false;
-  }
-  if (!run.has_value()) return false;
-  if (!pool_.map(window, run->first, run->count, run->file_page, run->rights)) return false;
-  counted_.pages_mapped += run->count;
-  return true;
-}
-
-TranslateResult ShadowMmu::Implementation::fetch(LinearAddress address) {
-  const u64 linear = address.value & kLinearMask;
-  for (unsigned round = 1;; ++round) {
-    WalkTrace trace;
-    const TranslateResult result =
-        memory_.translate(context_, {linear}, {AccessType::Execute, privilege_, false}, trace);
-    if (std::holds_alternative<cpu::PageFault>(result)) return result;
-    const Tracking tracking = track(trace, linear);
-    if (tracking == Tracking::Changed && round < kRounds) continue;
-    if (tracking != Tracking::Done) current_->untracked_fetches = true;
-    current_->fetched.insert(page_number(linear));
-    tracker_.collect();
-    return result;
-  }
-}
-
-// --- INVLPG ---
-
-void ShadowMmu::Implementation::invalidate_page(LinearAddress address) {
-  if (current_ == nullptr || !current_->key.paging) return;
-  const u64 linear = address.value & kLinearMask;
-  const u32 page = page_number(linear);
-  if (current_->untracked_fetches) {
-    current_->untracked_fetches = false;
-    report_all(*current_);
-  }
-  std::array<bool, kWindowKinds> shown{};
-  for (unsigned kind = 0; kind < kWindowKinds; ++kind) {
-    const HostWindow* window = current_->windows[kind];
-    shown[kind] = window != nullptr && window->mapped(page);
-  }
-  // What hasn't been read hasn't been used, and what hasn't changed needn't go.
-  for (const unsigned slot : {current_->directory_slot(linear), current_->table_slot(linear)}) {
-    TablePage* table = current_->tables[slot];
-    if (table == nullptr) break;
-    const u64 offset = (page - current_->first_page(slot)) / current_->pages_per_entry(slot) *
-                       current_->entry_size();
-    if (table->line_used(offset)) tracker_.sync(*table, offset, changes_);
-  }
-  apply_changes();
-  for (unsigned kind = 0; kind < kWindowKinds; ++kind) {
-    const HostWindow* window = current_->windows[kind];
-    if (shown[kind] && window != nullptr && !window->mapped(page)) map_again(kind, linear);
-  }
-  tracker_.collect();
-}
-
-/// Both entries on the way to the page have their accessed bit in memory, as last read.
-bool ShadowMmu::Implementation::entries_are_accessed(u64 linear) const {
-  constexpr u64 kUsed = 1U << 5 | 1U << 0;
-  for (const unsigned slot : {current_->directory_slot(linear), current_->table_slot(linear)}) {
-    const TablePage* table = current_->tables[slot];
-    if (table == nullptr) return false;
-    const u64 offset = (page_number(linear) - current_->first_page(slot)) /
-                       current_->pages_per_entry(slot) * current_->entry_size();
-    if (!table->line_used(offset)) return false;
-    if ((table->entry(offset, current_->entry_size()) & kUsed) != kUsed) return false;
-  }
-  return true;
-}
-
-/// A page that was in use has a new translation (a copy on write was made): the next thing is an
-/// access to it, and mapping it now saves the fault. Only where that shows in no accessed bit.
-void ShadowMmu::Implementation::map_again(unsigned kind, u64 linear) {
-  if (!entries_are_accessed(linear)) return;
-  WalkTrace trace;
-  const TranslateResult result = memory_.translate(
-      context_of(context_, kind), {linear}, {AccessType::Read, privilege_of(kind), false}, trace);
-  if (!std::holds_alternative<Translation>(result)) return;
-  const Translation& translation = std::get<Translation>(result);
-  if (can_map(translation, AccessType::Read) != FaultClass::Mapped) return;
-  if (track(trace, linear) != Tracking::Done) return;
-  static_cast<void>(install(*current_->windows[kind], linear, translation, trace));
 }
 
 // --- Statistics ---

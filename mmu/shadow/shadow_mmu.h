@@ -39,8 +39,10 @@ struct Window {
 class SpaceObserver {
  public:
   virtual ~SpaceObserver() = default;
-  /// `length` may be 4 GiB: everything. Never called for a space that isn't current: what changes
-  /// there is told when it is selected next.
+  /// `length` may be 4 GiB: everything. Called from `select` and `invalidate_page` for the current
+  /// space, and at once when physical memory is mapped otherwise or the A20 gate moves; what
+  /// changes in other spaces is told when they are selected next. Must not call back into the
+  /// ShadowMmu.
   virtual void on_mapping_changed(u32 space, LinearAddress first, u64 length) = 0;
   /// The space was evicted; its number may be used again.
   virtual void on_space_dropped(u32 space) = 0;

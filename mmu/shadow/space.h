@@ -83,10 +83,11 @@ struct Space {
   std::vector<TablePage*> tables;    ///< by slot
   std::vector<TablePage*> unsynced;  ///< those of them that aren't watched, each once
   PageSet fetched;                   ///< pages that `fetch` has answered for
-  TableChanges pending;              ///< happened while another space was current
-  bool all_pending = false;          ///< everything did
-  bool untracked_fetches = false;    ///< code was found by tables in a device
-  u64 validated = 0;                 ///< the flush after which the tables were last checked
+  /// Found while another space was current, or while code of this one may have been running.
+  TableChanges pending;
+  bool all_pending = false;        ///< more than that: everything may have changed
+  bool untracked_fetches = false;  ///< code was found by tables in a device
+  u64 validated = 0;               ///< the flush after which the tables were last checked
   u64 last_used = 0;
 };
 

@@ -1,5 +1,7 @@
 #include "mmu/shadow/table_tracker.h"
 
+#include <emmintrin.h>
+
 #include <algorithm>
 #include <bit>
 
@@ -67,15 +69,14 @@ bool any_present(const u8* line) {
 
 /// Whether the line is the same in both, without a call.
 bool same_line(const u8* left, const u8* right) {
-  u64 difference = 0;
-  for (unsigned offset = 0; offset < TablePage::kLineSize; offset += 8) {
-    u64 a = 0;
-    u64 b = 0;
-    std::memcpy(&a, left + offset, 8);
-    std::memcpy(&b, right + offset, 8);
-    difference |= a ^ b;
+  __m128i same = _mm_set1_epi8(-1);
+  for (unsigned offset = 0; offset < TablePage::kLineSize; offset += sizeof same) {
+    const auto load = [offset](const u8* from) {
+      return _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(from + offset));
+    };
+    same = _mm_and_si128(same, _mm_cmpeq_epi32(load(left), load(right)));
   }
-  return difference == 0;
+  return _mm_movemask_epi8(same) == 0xFFFF;
 }
 
 }  // namespace

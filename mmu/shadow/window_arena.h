@@ -19,8 +19,9 @@ class WindowArena {
   WindowArena(const WindowArena&) = delete;
   WindowArena& operator=(const WindowArena&) = delete;
 
-  /// The base of an empty window with at least 2 GiB of nothing before and behind it. Nothing when
-  /// the arena is used up or the host has no mapping left.
+  /// The base of an empty window with at least 2 GiB of nothing before it and 56 GiB behind it, so
+  /// that an address made of a scaled 32-bit register and a displacement hits nothing else. Nothing
+  /// when the arena is used up or the host has no mapping left.
   std::optional<u64> take();
   /// The window is empty again.
   void give_back(u64 base) { free_.push_back(base); }
@@ -28,9 +29,9 @@ class WindowArena {
  private:
   /// Beyond the sanitizers' heaps below and under the lowest place of mmap's legacy layout, which
   /// begins at a third of the address space (2AAA'AAAA'A000h).
-  static constexpr u64 kFirst = 0x2000'0000'0000;
+  static constexpr u64 kFirst = 0x1100'0000'0000;
   static constexpr u64 kEnd = 0x2A00'0000'0000;
-  static constexpr u64 kStride = 2 * kWindowSize;
+  static constexpr u64 kStride = 16 * kWindowSize;
 
   std::vector<u64> taken_;  ///< all that are held, in use or free
   std::vector<u64> free_;

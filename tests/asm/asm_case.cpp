@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "tests/asm/compare.h"
+#include "tests/asm/guest_tables.h"
 #include "tests/asm/host_engine.h"
 
 namespace ringshift::tests {
@@ -16,7 +17,6 @@ namespace {
 
 constexpr std::size_t kDataBytes = layout::kDataPages * kPageSize;
 constexpr unsigned kStepLimit = 200000;
-constexpr u8 kHlt = 0xF4;
 
 struct FlagName {
   const char* name;
@@ -215,6 +215,7 @@ std::vector<Variant> all_variants() {
       {"interpreter, by blocks", EngineKind::Interpreter, false, {}},
       {"translator", EngineKind::Translator, false, {}},
   };
+  variants.push_back({"translator, checked", EngineKind::CheckedTranslator, false, {}});
   translator::Options none;
   for (const std::string_view name : translator::kOptimisationNames) {
     const auto which = *translator::Options::find(name);
@@ -225,6 +226,8 @@ std::vector<Variant> all_variants() {
         {"translator without " + std::string(name), EngineKind::Translator, false, others});
   }
   variants.push_back({"translator without optimisations", EngineKind::Translator, false, none});
+  variants.push_back(
+      {"translator without optimisations, checked", EngineKind::CheckedTranslator, false, none});
   return variants;
 }
 

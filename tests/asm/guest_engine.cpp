@@ -3,13 +3,11 @@
 #include <cstring>
 
 #include "cpu/decoder.h"
-#include "cpu/interpreter/interpreter.h"
 #include "cpu/processor.h"
 #include "mmu/guest_memory.h"
 #include "mmu/memory_map.h"
 #include "mmu/processor_memory.h"
-#include "tests/asm/watchdog.h"
-#include "translator/translator.h"
+#include "tests/asm/guest_tables.h"
 
 namespace ringshift::tests {
 
@@ -17,60 +15,10 @@ namespace {
 
 using cpu::SegmentName;
 
-// Physical layout: real-mode memory and tables below 2 MiB, which kernel tests see at kKernel; the
-// test areas above.
+using namespace guest;
+
 constexpr u32 kKernel = layout::kKernel;
-constexpr u64 kRamSize = u64{4} << 20;
-constexpr u64 kPdpt = 0x10000, kDirectoryLow = 0x11000, kDirectoryHigh = 0x12000;
-constexpr u64 kDataTable = 0x13000, kStackTable = 0x14000, kCodeTable = 0x15000;
-constexpr u64 kGdt = 0x18000, kTss = 0x19000, kIdt = 0x1A000;
-// One HLT for each vector: where the exceptions of user tests end up.
-constexpr u64 kHandlers = 0x1C000, kHandlerSize = 16;
-constexpr u64 kKernelStackTop = 0x1F000;
-constexpr u64 kDataPhysical = 0x200000, kStackPhysical = 0x210000, kCodePhysical = 0x220000;
 constexpr u32 kRealCode = 0x7C00;
-
-constexpr u64 kPresent = 1, kWritable = 2, kUser = 4, kLarge = 0x80, kNx = u64{1} << 63;
-
-constexpr u8 kInt3 = 0xCC, kHlt = 0xF4;
-
-/// Ports are 64 KiB of memory, but for one that drives the interrupt line.
-class TestPlatform final : public cpu::Platform {
- public:
-  /// Writing here sets the processor's INTR line to the value's lowest bit; INTA gives vector 20h.
-  static constexpr u16 kInterruptPort = 0xF0F0;
-
-  u32 read_port(u16 port, unsigned size) override {
-    u32 value = 0;
-    for (unsigned n = 0; n < size; ++n) value |= u32{ports[(port + n) & 0xFFFF]} << (8 * n);
-    return value;
-  }
-  void write_port(u16 port, u32 value, unsigned size) override {
-    for (unsigned n = 0; n < size; ++n)
-      ports[(port + n) & 0xFFFF] = static_cast<u8>(value >> (8 * n));
-    if (port == kInterruptPort) processor->set_interrupt_line((value & 1) != 0);
-  }
-  u8 acknowledge_interrupt() override {
-    processor->set_interrupt_line(false);
-    return 0x20;
-  }
-  void set_ferr(bool) override {}
-  u64 time_stamp() override { return time += 100; }
-  bool deadline_due() override { return --checks_left < 0; }
-  bool read_apic_msr(u32, u64&) override { return false; }
-  bool write_apic_msr(u32, u64) override { return false; }
-
-  std::vector<u8> ports = std::vector<u8>(0x10000);
-  cpu::Processor* processor = nullptr;
-  u64 time = 0;
-  i64 checks_left = 0;  ///< of the deadline, one every thousand instructions or so
-};
-
-/// A base address as it is spread over a descriptor. SDM 3A §3.4.5.
-constexpr u64 descriptor_base(u64 base) {
-  return (base & 0xFFFFFF) << 16 | (base >> 24 & 0xFF) << 56;
-}
-
 constexpr u8 kCodeType = 0xB, kDataType = 3;  // accessed, readable and writable
 
 cpu::SegmentRegister make_segment(const TestSegment& from, u8 type, u8 dpl) {
@@ -113,11 +61,7 @@ struct GuestEngine::Implementation {
   TestPlatform platform;
   cpu::Processor processor;
   cpu::Decoder decoder{model};
-  // One of the two; whichever it is also stands in `engine`.
-  std::unique_ptr<cpu::Interpreter> interpreter;
-  std::unique_ptr<translator::Translator> translator;
-  cpu::Engine* engine = nullptr;
-  std::unique_ptr<Watchdog> watchdog;    ///< over an engine that doesn't ask for deadlines
+  std::unique_ptr<ChosenEngine> engine;
   u32 filled_begin = 0, filled_end = 0;  ///< of the code area: not INT3
   TestMode mode = TestMode::User32;
 
@@ -129,11 +73,6 @@ struct GuestEngine::Implementation {
     platform.processor = &processor;
   }
 
-  Result<void> make_engine(EngineKind kind, translator::Options options);
-  cpu::Exit run();
-  void write64(u64 physical, u64 value) { map.write_value({physical}, value, 8); }
-  void build_page_tables();
-  void build_descriptors();
   void load_segments();
   bool faulted_to_kernel() const;
   u16 next_mnemonic();
@@ -143,38 +82,6 @@ struct GuestEngine::Implementation {
 
 GuestEngine::GuestEngine() = default;
 GuestEngine::~GuestEngine() = default;
-
-Result<void> GuestEngine::Implementation::make_engine(EngineKind kind,
-                                                      translator::Options options) {
-  if (kind == EngineKind::Interpreter) {
-    interpreter = std::make_unique<cpu::Interpreter>(processor);
-    engine = interpreter.get();
-    return {};
-  }
-  auto made = translator::Translator::create(processor, {map, port, guest_memory.file()}, options);
-  if (!made) return made.error();
-  translator = *std::move(made);
-  engine = translator.get();
-  watchdog = std::make_unique<Watchdog>([this] {
-    processor.kick();
-    engine->wake();
-  });
-  return {};
-}
-
-/// Until the guest ends by itself, or has run for far too long: Exit::Kicked or Deadline.
-cpu::Exit GuestEngine::Implementation::run() {
-  processor.update_attention();
-  platform.checks_left = 1000;
-  if (!watchdog) return engine->run();
-  const Watchdog::Shift shift(*watchdog);
-  for (;;) {
-    const cpu::Exit exit = engine->run();
-    const bool interrupted = exit == cpu::Exit::Kicked || exit == cpu::Exit::Deadline;
-    // An interruption may have come too late for the run that it was meant for.
-    if (!interrupted || shift.too_long()) return exit;
-  }
-}
 
 Result<std::unique_ptr<GuestEngine>> GuestEngine::create(EngineKind kind,
                                                          translator::Options options) {
@@ -187,7 +94,10 @@ Result<std::unique_ptr<GuestEngine>> GuestEngine::create(EngineKind kind,
   if (!ram) return ram.error();
   self.ram = *ram;
   self.map.map_memory({0}, kRamSize, mmu::MemoryMap::Kind::Ram, "ram", self.ram, 0);
-  if (const Result<void> made = self.make_engine(kind, options); !made) return made.error();
+  auto made = ChosenEngine::create(
+      kind, {self.processor, self.platform, self.map, self.port, self.guest_memory}, options);
+  if (!made) return made.error();
+  self.engine = *std::move(made);
   engine->enter(TestMode::User32);
   return engine;
 }
@@ -204,7 +114,7 @@ const cpu::Decoder& GuestEngine::decoder() const {
   return implementation_->decoder;
 }
 EngineKind GuestEngine::kind() const {
-  return implementation_->translator ? EngineKind::Translator : EngineKind::Interpreter;
+  return implementation_->engine->kind();
 }
 
 void GuestEngine::place_code(u32 address, std::span<const u8> bytes) {
@@ -218,54 +128,6 @@ void GuestEngine::place_code(u32 address, std::span<const u8> bytes) {
   self.filled_begin = address - layout::kCode;
   self.filled_end = self.filled_begin + static_cast<u32>(bytes.size());
   self.map.write({kCodePhysical + self.filled_begin}, bytes);
-}
-
-void GuestEngine::Implementation::build_page_tables() {
-  const auto directory_slot = [](u32 linear) { return (linear >> 21 & 0x1FF) * 8; };
-  const auto table_slot = [](u32 linear) { return (linear >> 12 & 0x1FF) * 8; };
-  write64(kPdpt, kDirectoryLow | kPresent);
-  write64(kPdpt + 8, kDirectoryHigh | kPresent);
-  constexpr u64 kTableRights = kPresent | kWritable | kUser;
-  write64(kDirectoryHigh + directory_slot(kKernel), kPresent | kWritable | kLarge);
-  write64(kDirectoryLow + directory_slot(layout::kData), kDataTable | kTableRights);
-  write64(kDirectoryLow + directory_slot(layout::kStack), kStackTable | kTableRights);
-  write64(kDirectoryHigh + directory_slot(layout::kCode), kCodeTable | kTableRights);
-  for (u32 page = 0; page <= layout::kDataPages; ++page) {
-    const u64 rights = page < layout::kDataPages ? kTableRights : kPresent | kUser;
-    const u32 linear = layout::kData + page * static_cast<u32>(kPageSize);
-    write64(kDataTable + table_slot(linear), (kDataPhysical + page * kPageSize) | rights | kNx);
-  }
-  write64(kStackTable + table_slot(layout::kStack), kStackPhysical | kTableRights | kNx);
-  for (u32 page = 0; page < layout::kCodePages; ++page) {
-    const u32 linear = layout::kCode + page * static_cast<u32>(kPageSize);
-    write64(kCodeTable + table_slot(linear), (kCodePhysical + page * kPageSize) | kTableRights);
-  }
-}
-
-/// The kernel tests' GDT: 08h code, 10h data, 18h a spare; 23h, 2Bh the user's; 30h a 32-bit TSS.
-/// The IDT has 256 interrupt gates, of which programs may call 3 and 4; kernel tests load their
-/// own.
-void GuestEngine::Implementation::build_descriptors() {
-  write64(kGdt, 0);
-  write64(kGdt + 0x08, 0x00CF'9B00'0000'FFFF);
-  write64(kGdt + 0x10, 0x00CF'9300'0000'FFFF);
-  write64(kGdt + 0x18, 0);
-  write64(kGdt + 0x20, 0x00CF'FB00'0000'FFFF);
-  write64(kGdt + 0x28, 0x00CF'F300'0000'FFFF);
-  write64(kGdt + 0x30, descriptor_base(kKernel + kTss) | 0x0000'8B00'0000'0067);
-  for (u64 slot = 0x38; slot < 0x100; slot += 8) write64(kGdt + slot, 0);
-  for (u64 at = 0; at < 0x68; at += 8) write64(kTss + at, 0);
-  map.write_value({kTss + 4}, kKernel + kKernelStackTop, 4);
-  map.write_value({kTss + 8}, 0x10, 4);
-  map.write_value({kTss + 0x1C}, kPdpt, 4);       // CR3: never saved by a task switch, only loaded
-  map.write_value({kTss + 0x64}, 0x00680000, 4);  // no I/O bitmap
-  for (u64 vector = 0; vector < 256; ++vector) {
-    const u64 handler = kKernel + kHandlers + vector * kHandlerSize;
-    const u64 dpl = vector == 3 || vector == 4 ? 3 : 0;
-    write64(kIdt + vector * 8,
-            (handler & 0xFFFF) | 0x08 << 16 | (0x8E00 | dpl << 13) << 32 | (handler >> 16 << 48));
-    map.write_value({handler - kKernel}, kHlt, 1);
-  }
 }
 
 /// The segments of the mode, as tests find them at their start.
@@ -293,29 +155,12 @@ void GuestEngine::enter(TestMode mode) {
     processor.update_attention();
     return;
   }
-  self.build_page_tables();
-  self.build_descriptors();
-  state.cr0 = cpu::cr0::PE | cpu::cr0::MP | cpu::cr0::ET | cpu::cr0::NE | cpu::cr0::WP |
-              cpu::cr0::AM | cpu::cr0::PG;
-  state.cr4 = cpu::cr4::PAE | cpu::cr4::OSFXSR | cpu::cr4::OSXMMEXCPT;
-  if (self.model.has(cpu::Feature::Xsave)) {
-    state.cr4 |= cpu::cr4::OSXSAVE;
-    state.xcr0 = self.model.has(cpu::Feature::Avx) ? 7 : 3;
-  }
-  state.efer = cpu::efer::NXE;
-  state.cr3 = kPdpt;
-  state.pdpte = {kDirectoryLow | kPresent, kDirectoryHigh | kPresent, 0, 0};
-  state.gdtr = {kKernel + kGdt, 0xFF};
-  state.idtr = {kKernel + kIdt, static_cast<u16>(is_user(mode) ? 0x7FF : 0)};
+  build_page_tables(self.map);
+  build_descriptors(self.map);
+  enable_tables(state, self.model);
+  if (!is_user(mode)) state.idtr.limit = 0;
   const std::vector<u8> filler(layout::kCodePages * kPageSize, kInt3);
   self.map.write({kCodePhysical}, filler);
-  state.tr = {};
-  state.tr.selector = 0x30;
-  state.tr.base = kKernel + kTss;
-  state.tr.limit = 0x67;
-  state.tr.type = 0xB;
-  state.tr.present = true;
-  state.ldtr = {};
   self.load_segments();
   processor.flush_tlb(true);
   processor.update_attention();
@@ -393,7 +238,7 @@ Outcome GuestEngine::Implementation::settle(CpuImage& image, u32 code_begin, u32
 Outcome GuestEngine::step(CpuImage& image) {
   Implementation& self = *implementation_;
   load_image(self.processor.state, image);
-  self.interpreter->run_one();
+  self.engine->interpreter()->run_one();
   Outcome outcome;
   if (self.faulted_to_kernel()) outcome = self.take_fault();
   store_image(self.processor.state, image);
@@ -403,9 +248,10 @@ Outcome GuestEngine::step(CpuImage& image) {
 Outcome GuestEngine::run_program(CpuImage& image) {
   Implementation& self = *implementation_;
   load_image(self.processor.state, image);
-  const cpu::Exit exit = self.run();
+  const cpu::Exit exit = self.engine->run();
   if (exit != cpu::Exit::Halt || !self.faulted_to_kernel()) {
     store_image(self.processor.state, image);
+    self.load_segments();
     return {Ending::OutOfSteps};
   }
   const u32 area = layout::kCode - segments_of(self.mode).code.base;
@@ -443,7 +289,9 @@ Outcome GuestEngine::run_until(CpuImage& image, u32 end, unsigned step_limit,
       break;
     }
     if (executed) executed(self.next_mnemonic());
-    if (!self.interpreter->run_one() && processor.state.activity == cpu::Activity::Shutdown) break;
+    if (!self.engine->interpreter()->run_one() &&
+        processor.state.activity == cpu::Activity::Shutdown)
+      break;
     if (is_user(self.mode) && self.faulted_to_kernel()) {
       outcome = self.take_fault();
       break;
@@ -460,7 +308,7 @@ Outcome GuestEngine::run_to_halt(CpuImage& image, u32 end) {
   Implementation& self = *implementation_;
   cpu::Processor& processor = self.processor;
   load_image(processor.state, image);
-  const cpu::Exit exit = self.run();
+  const cpu::Exit exit = self.engine->run();
   store_image(processor.state, image);
   const u64 linear = processor.state.segment(SegmentName::CS).base + processor.state.rip;
   if (exit == cpu::Exit::Shutdown) {

@@ -10,8 +10,8 @@
 #include <string>
 
 #include "cpu/result.h"
+#include "tests/asm/chosen_engine.h"
 #include "tests/asm/test_state.h"
-#include "translator/options.h"
 
 namespace ringshift::cpu {
 class Decoder;
@@ -26,8 +26,6 @@ enum class TestMode : u8 {
   Kernel32,  ///< CPL 0, flat 32-bit segments, paging; supervisor may reach all areas
   Real16,    ///< real-address mode; code at 7C00h
 };
-
-enum class EngineKind : u8 { Interpreter, Translator };
 
 class GuestEngine {
  public:

@@ -1,7 +1,10 @@
 // Ends what would hang a test: an engine that never asks for the time runs for as long as its guest
-// does. A thread looks now and then whether the same run is still under way. Nothing is signalled
-// unless something is badly wrong, and a run costs two stores.
+// does. A thread looks now and then whether the same run is still under way, and how much processor
+// time it has had. Nothing is signalled unless something is badly wrong, and a run costs two
+// stores.
 #pragma once
+
+#include <time.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -15,7 +18,8 @@ namespace ringshift::tests {
 
 class Watchdog {
  public:
-  /// `interrupt` is called on a thread of the watchdog's own, again and again until the run ends.
+  /// Runs are the calling thread's. `interrupt` is called on a thread of the watchdog's own, again
+  /// and again until the run ends.
   explicit Watchdog(std::function<void()> interrupt);
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
@@ -41,6 +45,7 @@ class Watchdog {
   void watch();
 
   std::function<void()> interrupt_;
+  clockid_t clock_{};                ///< processor time of the thread that is watched
   std::atomic<u64> runs_{0};         ///< twice their number; odd while one is under way
   std::atomic<u64> interrupted_{0};  ///< the value of `runs_` in the run that lasted too long
   std::mutex mutex_;

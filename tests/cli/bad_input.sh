@@ -61,6 +61,7 @@ refused 2 "--serial"                             --serial tin-can
 refused 2 "--engine.*translator, interpreter"    --engine warp
 refused 2 "--disable-opt.*(none|no opt)"         --disable-opt=haste
 refused 2 "--dump-blocks.*translate"             --engine interpreter --dump-blocks
+refused 2 "--check-recovery.*lockstep"           --engine translator --check-recovery
 refused 2 "--perf-map.*translate"                --engine interpreter --perf-map
 refused 2 "--boot"                               --boot z
 refused 2 "regular expression"                   --expect '('

@@ -77,6 +77,14 @@ bool leaves_the_sandbox(const cpu::Instruction& instruction) {
   return false;
 }
 
+/// What engines needn't agree in: random numbers, and the x87 pointers FOP and FDP, which a
+/// processor may save always or not.
+bool differs_by_design(std::string_view mnemonic) {
+  static constexpr std::string_view kNames[] = {"rdrand", "rdseed", "fnsave",   "fnstenv",
+                                                "fxsave", "xsave",  "xsaveopt", "xsavec"};
+  return std::find(std::begin(kNames), std::end(kNames), mnemonic) != std::end(kNames);
+}
+
 }  // namespace
 
 std::vector<TableEntry> instruction_table() {
@@ -111,12 +119,38 @@ void append_encoding(DrawnBytes& out, const Encoding& encoding, u8 modrm, u8 vvv
   if (encoding.has_modrm) put(modrm);
 }
 
-EncodingSpace::EncodingSpace(const cpu::Decoder& decoder, CodeWidth width) : width_(width) {
+bool is_system(const cpu::Instruction& instruction) {
+  if (leaves_the_sandbox(instruction)) return true;
+  for (unsigned n = 0; n < instruction.operand_count; ++n) {
+    const cpu::OperandKind kind = instruction.operands[n].kind;
+    if (kind == cpu::OperandKind::Control || kind == cpu::OperandKind::Debug ||
+        kind == cpu::OperandKind::Segment) {
+      return true;
+    }
+  }
+  static const auto kNames = [] {
+    std::vector<std::string_view> system, host;
+    for (const TableEntry& entry : instruction_table()) {
+      (entry.test == TestKind::System ? system : host).push_back(entry.name);
+    }
+    std::erase_if(system, [&](std::string_view name) {
+      return std::find(host.begin(), host.end(), name) != host.end();
+    });
+    std::sort(system.begin(), system.end());
+    return system;
+  }();
+  return std::binary_search(kNames.begin(), kNames.end(), cpu::mnemonic_name(instruction.mnemonic));
+}
+
+EncodingSpace::EncodingSpace(const cpu::Decoder& decoder, CodeWidth width, Selection selection)
+    : width_(width), selection_(selection) {
   by_number_.assign(0x10000, -1);
   testable_.assign(0x10000, false);
   std::vector<std::string_view> names;
   for (const TableEntry& entry : instruction_table()) {
-    if (entry.test == TestKind::Host) names.push_back(entry.name);
+    const bool wanted =
+        selection == Selection::All ? !differs_by_design(entry.name) : entry.test == TestKind::Host;
+    if (wanted) names.push_back(entry.name);
   }
   std::sort(names.begin(), names.end());
   for (unsigned number = 0; number < 0x1000; ++number) {
@@ -128,7 +162,8 @@ EncodingSpace::EncodingSpace(const cpu::Decoder& decoder, CodeWidth width) : wid
 }
 
 bool EncodingSpace::testable(const cpu::Instruction& instruction) const {
-  return testable_[instruction.mnemonic] && !leaves_the_sandbox(instruction);
+  if (!testable_[instruction.mnemonic]) return false;
+  return selection_ == Selection::All || !leaves_the_sandbox(instruction);
 }
 
 void EncodingSpace::try_encoding(const cpu::Decoder& decoder, const Encoding& encoding) {

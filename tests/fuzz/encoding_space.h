@@ -55,9 +55,16 @@ struct DrawnBytes {
   unsigned absolute_displacement = 0;
 };
 
+/// Which instructions are drawn.
+enum class Selection : u8 {
+  HostSafe,  ///< what may run on the host
+  All,       ///< all of the table in which engines must agree
+};
+
 class EncodingSpace {
  public:
-  explicit EncodingSpace(const cpu::Decoder& decoder, CodeWidth width = CodeWidth::Bits32);
+  explicit EncodingSpace(const cpu::Decoder& decoder, CodeWidth width = CodeWidth::Bits32,
+                         Selection selection = Selection::HostSafe);
 
   struct Mnemonic {
     std::string name;
@@ -65,11 +72,12 @@ class EncodingSpace {
     std::vector<Encoding> encodings;
   };
   CodeWidth width() const { return width_; }
+  Selection selection() const { return selection_; }
   const std::vector<Mnemonic>& mnemonics() const { return mnemonics_; }
   /// Keeps only the mnemonics that `wanted` names.
   void restrict_to(std::string_view wanted);
   DrawnBytes draw(Random& random) const;
-  /// Whether an instruction may run on the host: prefixes can turn an encoding into another one.
+  /// Whether an instruction belongs to the selection: prefixes can turn an encoding into another.
   bool testable(const cpu::Instruction& instruction) const;
 
  private:
@@ -78,10 +86,14 @@ class EncodingSpace {
   void try_encoding(const cpu::Decoder& decoder, const Encoding& encoding);
 
   CodeWidth width_;
+  Selection selection_;
   std::vector<bool> testable_;  ///< by mnemonic number
   std::vector<i32> by_number_;  ///< index into mnemonics_, -1: none yet
   std::vector<Mnemonic> mnemonics_;
 };
+
+/// Control transfers between segments, and what concerns the system more than the program.
+bool is_system(const cpu::Instruction& instruction);
 
 /// The encoding with given ModRM, VVVV and trailing bytes.
 void append_encoding(DrawnBytes& out, const Encoding& encoding, u8 modrm, u8 vvvv, bool short_vex);

@@ -1,10 +1,13 @@
-// Random instructions from cpu/instructions.def, executed by the host's processor and by the
-// interpreter from the same random state: everything that a program can see must come out the same.
+// Random instructions from cpu/instructions.def, executed by the host's processor, the interpreter
+// and the translator from the same random state: everything that a program can see must come out
+// the same. With --length, a case is up to so many instructions in a row, with branches among them.
 //
-//   instruction_fuzz [--width 16|32] [--count N] [--seed S] [--first I] [--only MNEMONIC]
-//   [--keep-going N]
+//   instruction_fuzz [--engines host,interpreter,translator] [--length N] [--width 16|32]
+//                    [--count N] [--seed S] [--first I] [--only MNEMONIC] [--keep-going N]
+//                    [--disable-opt NAME|all]...
 //
 // Case I of seed S is the same on every run: `--seed S --first I --count 1` repeats a report.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -14,9 +17,10 @@
 #include <string>
 
 #include "tests/asm/compare.h"
-#include "tests/asm/host_engine.h"
 #include "tests/asm/guest_engine.h"
-#include "tests/fuzz/test_case.h"
+#include "tests/asm/guest_tables.h"
+#include "tests/asm/host_engine.h"
+#include "tests/fuzz/program.h"
 
 namespace ringshift::tests {
 namespace {
@@ -28,6 +32,9 @@ struct Options {
   u64 keep_going = 1;  ///< reports before giving up
   std::string only;
   CodeWidth width = CodeWidth::Bits32;
+  unsigned length = 1;
+  bool host = true, interpreter = true, translator = true;
+  translator::Options translation;
 };
 
 /// What the manual leaves open *and* the host's processor answers in a way that the interpreter
@@ -49,13 +56,15 @@ constexpr OpenResult kOpenResults[] = {
     {"vpmaskmov", {.cr2_in_page = true}, "as VMASKMOVPS"},
 };
 
-Tolerance tolerance_for(std::string_view mnemonic) {
+Tolerance tolerance_for(const Program& program) {
   Tolerance tolerance;
-  for (const OpenResult& line : kOpenResults) {
-    if (mnemonic.substr(0, line.mnemonic.size()) != line.mnemonic) continue;
-    tolerance.eflags |= line.tolerance.eflags;
-    tolerance.x87_pointers |= line.tolerance.x87_pointers;
-    tolerance.cr2_in_page |= line.tolerance.cr2_in_page;
+  for (const Program::Part& part : program.parts) {
+    for (const OpenResult& line : kOpenResults) {
+      if (part.name.substr(0, line.mnemonic.size()) != line.mnemonic) continue;
+      tolerance.eflags |= line.tolerance.eflags;
+      tolerance.x87_pointers |= line.tolerance.x87_pointers;
+      tolerance.cr2_in_page |= line.tolerance.cr2_in_page;
+    }
   }
   return tolerance;
 }
@@ -82,29 +91,42 @@ constexpr u64 kFirstTakenAddress = 0x7FFF8000;
 constexpr u64 kFirstTakenAddress = u64{1} << 32;
 #endif
 
+struct Run {
+  CpuImage image;
+  Outcome outcome;
+};
+
+/// The engines of a run; those that aren't wanted are null, but for the interpreter, which says
+/// first what the host may be asked.
+struct Engines {
+  std::unique_ptr<HostEngine> host;
+  std::unique_ptr<GuestEngine> interpreter;
+  std::unique_ptr<GuestEngine> translator;
+};
+
 class Fuzzer {
  public:
-  Fuzzer(HostEngine& host, GuestEngine& interpreter, const Options& options)
-      : host_(host),
-        interpreter_(interpreter),
+  Fuzzer(Engines& engines, const Options& options)
+      : engines_(engines),
         options_(options),
-        space_(interpreter.decoder(), options.width),
-        maker_(space_, interpreter.decoder()) {
+        space_(engines.interpreter->decoder(), options.width),
+        maker_(space_, engines.interpreter->decoder(), options.length),
+        clean_code_(layout::kCodePages * kPageSize, kInt3) {
     if (!options.only.empty()) space_.restrict_to(options.only);
-    for (const TestMemory& memory : {host_.memory(), interpreter_.memory()}) {
-      if (memory.data == host_.memory().data) continue;
-      std::memcpy(memory.data, pattern_.data.data(), pattern_.data.size());
+    for (const GuestEngine* guest : {engines.interpreter.get(), engines.translator.get()}) {
+      if (guest == nullptr) continue;
+      std::memcpy(guest->memory().data, pattern_.data.data(), pattern_.data.size());
     }
-    host_.fill_read_only(std::span(pattern_.data).subspan(kDataBytes));
+    if (engines.host) engines.host->fill_read_only(std::span(pattern_.data).subspan(kDataBytes));
   }
 
   const EncodingSpace& space() const { return space_; }
   u64 faults() const { return faults_; }
-  u64 skipped() const { return skipped_; }
+  u64 without_host() const { return without_host_; }
   u64 failures() const { return failures_; }
 
   void summarise() const {
-    for (const auto& [name, count] : failures_by_mnemonic_) {
+    for (const auto& [name, count] : failures_by_name_) {
       std::printf("  %-16s %llu mismatches\n", name.c_str(),
                   static_cast<unsigned long long>(count));
     }
@@ -112,53 +134,163 @@ class Fuzzer {
 
   /// False when enough has gone wrong.
   bool run_case(u64 index) {
-    const TestCase test = maker_.make(options_.seed, index);
-    const std::span code(test.bytes.data(), test.placed);
-    reset(interpreter_.memory(), test);
-    interpreter_.place_code(test.address, code);
-    Run interpreted{test.image, {}};
-    interpreted.outcome = interpreter_.step(interpreted.image);
-    if (!comparable(test, interpreted)) {
-      ++skipped_;
-      return true;
+    Program program = maker_.make(options_.seed, index);
+    Complaint complaint = judge(program, index);
+    if (complaint.lines.empty()) return true;
+    if (program.parts.size() > 1) complaint = reduce(program, index, std::move(complaint));
+    // One full report for each name; the others are counted.
+    if (failures_by_name_[program.name() + ", " + complaint.engines]++ == 0) {
+      report(program, index, complaint);
     }
-    if (interpreted.outcome.ending == Ending::Fault) ++faults_;
-    reset(host_.memory(), test);
-    host_.place_code(test.address, code);
-    Run native{test.image, {}};
-    native.outcome = host_.run(native.image);
-    if (!same(test, index, native, interpreted, "interpreter")) return false;
-    // Blocks take another way through the interpreter than single instructions.
-    constexpr u64 kBlockShare = 8;
-    if (index % kBlockShare != 0) return true;
-    reset(interpreter_.memory(), test);
-    Run blocks{test.image, {}};
-    blocks.outcome = interpreter_.run_program(blocks.image);
-    return same(test, index, native, blocks, "interpreter by blocks");
-  }
-
- private:
-  struct Run {
-    CpuImage image;
-    Outcome outcome;
-  };
-
-  /// Compares with the host's result, memory included; false when enough has gone wrong.
-  bool same(const TestCase& test, u64 index, const Run& native, const Run& other,
-            const char* engine) {
-    std::vector<std::string> found = differences(native.image, native.outcome, other.image,
-                                                 other.outcome, tolerance_for(test.name));
-    compare_memory(found);
-    if (found.empty()) return true;
-    // One full report a mnemonic; the others are counted.
-    if (failures_by_mnemonic_[std::string(test.name)]++ == 0) report(test, index, found, engine);
     return ++failures_ < options_.keep_going;
   }
 
-  void reset(const TestMemory& memory, const TestCase& test) const {
+ private:
+  /// How two engines' results differ.
+  struct Complaint {
+    std::string engines;
+    std::vector<std::string> lines;
+  };
+  /// What the interpreter's steps say about a program.
+  enum class Suitability : u8 {
+    ForAll,
+    NotForHost,
+    ForNone,  ///< it doesn't end
+  };
+
+  /// Runs a program everywhere; the first disagreement, if any.
+  Complaint judge(const Program& program, u64 index) {
+    Run steps;
+    const Suitability suitability = run_steps(program, steps);
+    if (steps.outcome.ending == Ending::Fault) ++faults_;
+    if (suitability == Suitability::ForNone) return {};
+    GuestEngine& interpreter = *engines_.interpreter;
+    if (engines_.host && suitability == Suitability::ForAll) {
+      const Run native = run(*engines_.host, program);
+      const View reference{"host", native, engines_.host->memory()};
+      if (options_.interpreter) {
+        Complaint found = compare(program, reference, {"interpreter", steps, interpreter.memory()});
+        if (!found.lines.empty()) return found;
+        // Blocks take another way through the interpreter than single instructions.
+        constexpr u64 kBlockShare = 8;
+        if (index % kBlockShare == 0 || program.parts.size() > 1) {
+          const Run blocks = run(interpreter, program);
+          found =
+              compare(program, reference, {"interpreter by blocks", blocks, interpreter.memory()});
+          if (!found.lines.empty()) return found;
+        }
+      }
+      return engines_.translator ? judge_translator(program, reference) : Complaint{};
+    }
+    ++without_host_;
+    if (!engines_.translator) return {};
+    const Run blocks = run(interpreter, program);
+    if (blocks.outcome.ending == Ending::OutOfSteps) return {};
+    return judge_translator(program, {"interpreter", blocks, interpreter.memory()});
+  }
+
+  /// One engine's result and the memory that it left.
+  struct View {
+    const char* engine;
+    const Run& run;
+    TestMemory memory;
+  };
+
+  Complaint judge_translator(const Program& program, const View& reference) {
+    const Run translated = run(*engines_.translator, program);
+    return compare(program, reference, {"translator", translated, engines_.translator->memory()});
+  }
+
+  Run run(HostEngine& host, const Program& program) {
+    reset(host.memory(), program);
+    host.place_code(program.address, {program.code.data(), program.placed});
+    Run run{program.image, {}};
+    run.outcome = host.run(run.image);
+    return run;
+  }
+
+  Run run(GuestEngine& guest, const Program& program) {
+    place(guest, program);
+    Run run{program.image, {}};
+    run.outcome = guest.run_program(run.image);
+    return run;
+  }
+
+  /// Memory and code as the program expects them, whatever programs before it have written.
+  void place(GuestEngine& guest, const Program& program) {
+    reset(guest.memory(), program);
+    guest.place_code(program.address, {program.code.data(), program.placed});
+    if (!code_is_intact(guest, program)) {
+      guest.place_code(layout::kCode, clean_code_);
+      guest.place_code(program.address, {program.code.data(), program.placed});
+    }
+  }
+
+  /// Nothing has been written where code is, or may come to be.
+  bool code_is_intact(const GuestEngine& guest, const Program& program) const {
+    const u8* code = guest.memory().code;
+    const u32 begin = program.address - layout::kCode, end = begin + program.placed;
+    return std::memcmp(code, clean_code_.data(), begin) == 0 &&
+           std::memcmp(code + begin, program.code.data(), program.placed) == 0 &&
+           std::memcmp(code + end, clean_code_.data(), clean_code_.size() - end) == 0;
+  }
+
+  /// By the interpreter, one instruction at a time, to see where it goes.
+  Suitability run_steps(const Program& program, Run& run) {
+    // A program that goes round in circles for longer is none that the host should be asked.
+    constexpr unsigned kMostSteps = 200;
+    GuestEngine& interpreter = *engines_.interpreter;
+    place(interpreter, program);
+    run.image = program.image;
+    for (unsigned step = 0; step < kMostSteps; ++step) {
+      run.outcome = interpreter.step(run.image);
+      const u32 offset = run.image.eip - program.image.eip;
+      const bool goes_on = run.outcome.ending == Ending::Reached && offset < program.length() &&
+                           program.has_part_at(offset);
+      if (program.parts.size() > 1 && !code_is_intact(interpreter, program)) {
+        return Suitability::NotForHost;
+      }
+      if (!goes_on || program.parts.size() == 1) {
+        return comparable(program, run) ? Suitability::ForAll : Suitability::NotForHost;
+      }
+    }
+    return Suitability::ForNone;
+  }
+
+  Complaint compare(const Program& program, const View& one, const View& other) const {
+    Complaint complaint{std::string(one.engine) + ", " + other.engine,
+                        differences(one.run.image, one.run.outcome, other.run.image,
+                                    other.run.outcome, tolerance_for(program))};
+    const auto add = [&](std::string line) {
+      if (!line.empty()) complaint.lines.push_back(std::move(line));
+    };
+    add(memory_difference("data", layout::kData, {one.memory.data, kDataBytes},
+                          {other.memory.data, kDataBytes}));
+    add(memory_difference("read-only page", layout::kReadOnly,
+                          std::span(pattern_.data).subspan(kDataBytes),
+                          {other.memory.data + kDataBytes, kPageSize}));
+    add(memory_difference("stack", layout::kStack, {one.memory.stack, kPageSize},
+                          {other.memory.stack, kPageSize}));
+    return complaint;
+  }
+
+  /// Takes away what the disagreement doesn't need.
+  Complaint reduce(Program& program, u64 index, Complaint complaint) {
+    for (std::size_t n = 0; n < program.parts.size(); ++n) {
+      Program smaller = program;
+      smaller.blank(smaller.parts[n]);
+      Complaint still = judge(smaller, index);
+      if (still.lines.empty() || still.engines != complaint.engines) continue;
+      program = std::move(smaller);
+      complaint = std::move(still);
+    }
+    return complaint;
+  }
+
+  void reset(const TestMemory& memory, const Program& program) const {
     std::memcpy(memory.data, pattern_.data.data(), kDataBytes);
     std::memcpy(memory.stack, pattern_.stack.data(), kPageSize);
-    for (const MemoryPatch& patch : test.patches) {
+    for (const MemoryPatch& patch : program.patches) {
       for (unsigned n = 0; n < MemoryPatch::kLength; ++n) {
         const u32 address = patch.address + n;
         if (address - layout::kData < kDataBytes) {
@@ -174,11 +306,11 @@ class Fuzzer {
     return address - layout::kHost < layout::kHostSize || address >= kFirstTakenAddress;
   }
 
-  /// Whether the host may run it: a branch into the middle of the instruction or of the way back
-  /// behind it would run bytes that nobody has looked at; and where the interpreter has its
+  /// Whether the host may run it: a branch into the middle of an instruction or of the way back
+  /// behind the last would run bytes that nobody has looked at; and where the interpreter has its
   /// supervisor pages the host has nothing, so that error codes differ. Where this process has
   /// something of its own in the low 4 GiB, the host wouldn't fault, be it on data or on code.
-  bool comparable(const TestCase& test, const Run& run) const {
+  bool comparable(const Program& program, const Run& run) const {
     constexpr u32 kWayBackLength = 8;
     constexpr u8 kPageFault = 14;
     if (run.outcome.ending == Ending::Fault) {
@@ -187,75 +319,92 @@ class Fuzzer {
               !in_own_memory(run.outcome.cr2));
     }
     if (in_own_memory(run.image.eip + maker_.segments().code.base)) return false;
-    const u32 offset = run.image.eip - test.image.eip;
-    return offset == test.length || offset >= test.length + kWayBackLength;
+    const u32 offset = run.image.eip - program.image.eip;
+    return offset == program.length() || offset >= program.length() + kWayBackLength;
   }
 
-  void compare_memory(std::vector<std::string>& found) const {
-    const TestMemory native = host_.memory(), interpreted = interpreter_.memory();
-    const auto add = [&](std::string line) {
-      if (!line.empty()) found.push_back(std::move(line));
-    };
-    add(memory_difference("data", layout::kData, {native.data, kDataBytes},
-                          {interpreted.data, kDataBytes}));
-    add(memory_difference("read-only page", layout::kReadOnly,
-                          std::span(pattern_.data).subspan(kDataBytes),
-                          {interpreted.data + kDataBytes, kPageSize}));
-    add(memory_difference("stack", layout::kStack, {native.stack, kPageSize},
-                          {interpreted.stack, kPageSize}));
-  }
-
-  void report(const TestCase& test, u64 index, const std::vector<std::string>& found,
-              const char* engine) const {
-    std::printf("MISMATCH --seed %llu --first %llu --count 1\n",
+  void report(const Program& program, u64 index, const Complaint& complaint) const {
+    std::printf("MISMATCH --seed %llu --first %llu --count 1",
                 static_cast<unsigned long long>(options_.seed),
                 static_cast<unsigned long long>(index));
-    std::printf("  %s   %s%s%s\n", hexadecimal({test.bytes.data(), test.length}).c_str(),
-                cpu::format(test.instruction, test.image.eip).c_str(),
-                test.undefined ? " (with an illegal LOCK)" : "",
-                test.placed < test.length ? " (cut off by the end of the code area)" : "");
-    std::printf("  host, %s:\n", engine);
-    for (const std::string& line : found) std::printf("    %s\n", line.c_str());
-    std::printf("  before:\n%s", describe(test.image).c_str());
-    for (const MemoryPatch& patch : test.patches) {
+    if (options_.length > 1) std::printf(" --length %u", options_.length);
+    if (options_.width == CodeWidth::Bits16) std::printf(" --width 16");
+    std::printf("\n%s  %s:\n", maker_.listing(program).c_str(), complaint.engines.c_str());
+    for (const std::string& line : complaint.lines) std::printf("    %s\n", line.c_str());
+    std::printf("  before:\n%s", describe(program.image).c_str());
+    for (const MemoryPatch& patch : program.patches) {
       std::printf("memory %08X: %s\n", patch.address, hexadecimal(patch.bytes).c_str());
     }
     std::fflush(stdout);
   }
 
-  HostEngine& host_;
-  GuestEngine& interpreter_;
+  Engines& engines_;
   const Options& options_;
   EncodingSpace space_;
-  TestCaseMaker maker_;
+  ProgramMaker maker_;
   BasePattern pattern_;
-  std::map<std::string, u64> failures_by_mnemonic_;
-  u64 faults_ = 0, skipped_ = 0, failures_ = 0;
+  const std::vector<u8> clean_code_;
+  std::map<std::string, u64> failures_by_name_;
+  u64 faults_ = 0, without_host_ = 0, failures_ = 0;
 };
+
+/// "host,interpreter,translator" or some of them.
+bool parse_engines(std::string_view list, Options& options) {
+  options.host = options.interpreter = options.translator = false;
+  while (!list.empty()) {
+    const std::string_view name = list.substr(0, list.find(','));
+    list.remove_prefix(std::min(list.size(), name.size() + 1));
+    if (name == "host")
+      options.host = true;
+    else if (name == "interpreter")
+      options.interpreter = true;
+    else if (name == "translator")
+      options.translator = true;
+    else
+      return false;
+  }
+  return true;
+}
+
+bool parse_option(std::string_view name, const char* text, Options& options) {
+  if (name == "--engines") return parse_engines(text, options);
+  if (name == "--only") {
+    options.only = text;
+    return true;
+  }
+  if (name == "--disable-opt") {
+    if (std::string_view(text) == "all") {
+      for (const std::string_view each : translator::kOptimisationNames) {
+        options.translation.disable(*translator::Options::find(each));
+      }
+      return true;
+    }
+    const auto which = translator::Options::find(text);
+    if (which) options.translation.disable(*which);
+    return which.has_value();
+  }
+  const u64 value = std::strtoull(text, nullptr, 0);
+  if (name == "--width")
+    options.width = value == 16 ? CodeWidth::Bits16 : CodeWidth::Bits32;
+  else if (name == "--length")
+    options.length = static_cast<unsigned>(std::clamp<u64>(value, 1, 32));
+  else if (name == "--count")
+    options.count = value;
+  else if (name == "--seed")
+    options.seed = value;
+  else if (name == "--first")
+    options.first = value;
+  else if (name == "--keep-going")
+    options.keep_going = value;
+  else
+    return false;
+  return true;
+}
 
 bool parse(int argc, char** argv, Options& options) {
   options.seed = std::random_device{}();
   for (int n = 1; n + 1 < argc; n += 2) {
-    const std::string_view name = argv[n];
-    if (name == "--only") {
-      options.only = argv[n + 1];
-      continue;
-    }
-    const u64 value = std::strtoull(argv[n + 1], nullptr, 0);
-    if (name == "--width") {
-      options.width = value == 16 ? CodeWidth::Bits16 : CodeWidth::Bits32;
-      continue;
-    }
-    if (name == "--count")
-      options.count = value;
-    else if (name == "--seed")
-      options.seed = value;
-    else if (name == "--first")
-      options.first = value;
-    else if (name == "--keep-going")
-      options.keep_going = value;
-    else
-      return false;
+    if (!parse_option(argv[n], argv[n + 1], options)) return false;
   }
   return argc % 2 == 1;
 }
@@ -263,25 +412,33 @@ bool parse(int argc, char** argv, Options& options) {
 /// ctest's convention for "this machine can't do it".
 constexpr int kSkipped = 77;
 
-int fuzz(const Options& options) {
-  auto host = HostEngine::create();
-  if (!host) {
-    std::printf("skipped: %s\n", host.error().message.c_str());
-    return kSkipped;
-  }
-  auto interpreter = GuestEngine::create(EngineKind::Interpreter);
-  if (!interpreter) {
-    std::printf("%s\n", interpreter.error().message.c_str());
-    return 1;
-  }
-  if (options.width == CodeWidth::Bits16) {
-    if (!(*host)->use(kSegmented16)) {
-      std::printf("skipped: the host has no 16-bit segments\n");
-      return kSkipped;
+/// The exit status, or 0 to go on.
+int make_engines(const Options& options, Engines& engines) {
+  const bool narrow = options.width == CodeWidth::Bits16;
+  if (options.host) {
+    auto host = HostEngine::create();
+    if (!host) return std::printf("skipped: %s\n", host.error().message.c_str()), kSkipped;
+    engines.host = *std::move(host);
+    if (narrow && !engines.host->use(kSegmented16)) {
+      return std::printf("skipped: the host has no 16-bit segments\n"), kSkipped;
     }
-    (*interpreter)->enter(TestMode::User16);
   }
-  Fuzzer fuzzer(**host, **interpreter, options);
+  const auto make = [&](EngineKind kind, std::unique_ptr<GuestEngine>& into) {
+    auto guest = GuestEngine::create(kind, options.translation);
+    if (!guest) return std::printf("%s\n", guest.error().message.c_str()), false;
+    into = *std::move(guest);
+    if (narrow) into->enter(TestMode::User16);
+    return true;
+  };
+  if (!make(EngineKind::Interpreter, engines.interpreter)) return 1;
+  if (options.translator && !make(EngineKind::Translator, engines.translator)) return 1;
+  return 0;
+}
+
+int fuzz(const Options& options) {
+  Engines engines;
+  if (const int status = make_engines(options, engines); status != 0) return status;
+  Fuzzer fuzzer(engines, options);
   std::size_t encodings = 0;
   for (const auto& mnemonic : fuzzer.space().mnemonics()) encodings += mnemonic.encodings.size();
   std::printf("seed %llu: %zu mnemonics in %zu encodings\n",
@@ -294,9 +451,9 @@ int fuzz(const Options& options) {
   while (done < options.count && fuzzer.run_case(options.first + done)) ++done;
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
   std::printf(
-      "%llu cases, %llu faults, %llu not run on the host, %llu mismatches; %.0f a second\n",
+      "%llu cases, %llu faults, %llu without the host, %llu mismatches; %.0f a second\n",
       static_cast<unsigned long long>(done), static_cast<unsigned long long>(fuzzer.faults()),
-      static_cast<unsigned long long>(fuzzer.skipped()),
+      static_cast<unsigned long long>(fuzzer.without_host()),
       static_cast<unsigned long long>(fuzzer.failures()), static_cast<double>(done) / time.count());
   fuzzer.summarise();
   return fuzzer.failures() == 0 ? 0 : 1;
@@ -309,9 +466,9 @@ int main(int argc, char** argv) {
   ringshift::tests::Options options;
   if (!ringshift::tests::parse(argc, argv, options)) {
     std::printf(
-        "usage: instruction_fuzz [--width 16|32] [--count N] [--seed S] [--first I] [--only "
-        "MNEMONIC] "
-        "[--keep-going N]\n");
+        "usage: instruction_fuzz [--engines host,interpreter,translator] [--length N]\n"
+        "                        [--width 16|32] [--count N] [--seed S] [--first I]\n"
+        "                        [--only MNEMONIC] [--keep-going N] [--disable-opt NAME|all]...\n");
     return 2;
   }
   return ringshift::tests::fuzz(options);

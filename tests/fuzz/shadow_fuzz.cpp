@@ -44,7 +44,7 @@ bool parse(int argc, char** argv, Options& options) {
 }
 
 struct Totals {
-  u64 misses = 0, evictions = 0, watches = 0, exact = 0, loose = 0;
+  u64 misses = 0, guest_faults = 0, emulated = 0, evictions = 0, watches = 0, exact = 0, loose = 0;
 };
 
 bool run_epoch(const Options& options, u64 epoch, u64 actions, Totals& totals) {
@@ -61,6 +61,8 @@ bool run_epoch(const Options& options, u64 epoch, u64 actions, Totals& totals) {
   totals.misses += statistics.misses;
   totals.evictions += statistics.window_evictions;
   totals.watches += statistics.tables_watched;
+  totals.guest_faults += statistics.guest_faults;
+  totals.emulated += statistics.device_accesses + statistics.watched_writes;
   totals.exact += world.exact_checks();
   totals.loose += world.loose_checks();
   return true;
@@ -81,10 +83,13 @@ int run(int argc, char** argv) {
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
   std::printf(
       "%llu actions in %.1f s: %llu accesses checked exactly, %llu before their INVLPG; "
-      "%llu misses, %llu window evictions, %llu table watches\n",
+      "%llu misses, %llu guest faults, %llu to be emulated, %llu window evictions, "
+      "%llu table watches\n",
       static_cast<unsigned long long>(epochs * kEpochLength), taken.count(),
       static_cast<unsigned long long>(totals.exact), static_cast<unsigned long long>(totals.loose),
       static_cast<unsigned long long>(totals.misses),
+      static_cast<unsigned long long>(totals.guest_faults),
+      static_cast<unsigned long long>(totals.emulated),
       static_cast<unsigned long long>(totals.evictions),
       static_cast<unsigned long long>(totals.watches));
   return 0;

@@ -5,8 +5,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "mmu/page_walker.h"
-
 namespace ringshift::tests {
 
 using cpu::AccessType;
@@ -42,43 +40,12 @@ struct DeviceMemory final : IoHandler {
 };
 DeviceMemory device;
 
+/// The tables through which the guest edits its tables stay as they are.
+bool in_self_map(u64 physical) {
+  return physical >> 12 >= kSelfMapLegacy && physical >> 12 <= kSelfMapPae;
+}
+
 }  // namespace
-
-/// Reads what `source` says and keeps writes to itself.
-struct ShadowWorld::Walk : mmu::TableMemory {
-  struct Entry {
-    u64 address;
-    unsigned size;
-    u64 value;  ///< after the walk
-  };
-  u64 read_entry(PhysicalAddress address, unsigned size) override {
-    const u64 at = world->port_.mask_a20(address).value;
-    for (const Entry& seen : entries) {
-      if (seen.address == at && seen.size == size) return seen.value;
-    }
-    const auto other = forced.find(at);
-    const u64 value =
-        other != forced.end() ? other->second : world->port_.read_physical({at}, size);
-    entries.push_back({at, size, value});
-    return value;
-  }
-  bool compare_exchange_entry(PhysicalAddress address, u64 expected, u64 desired,
-                              unsigned size) override {
-    if (read_entry(address, size) != expected) return false;
-    const u64 at = world->port_.mask_a20(address).value;
-    const auto backing = world->map_.backing(PhysicalAddress{at});
-    if (backing.has_value() && !backing->writable) return true;
-    for (Entry& seen : entries) {
-      if (seen.address == at && seen.size == size) seen.value = desired;
-    }
-    return true;
-  }
-
-  ShadowWorld* world = nullptr;
-  std::map<u64, u64> forced;  ///< entries to read as something else
-  std::vector<Entry> entries;
-  std::optional<cpu::Translation> translation;
-};
 
 // --- Making the world ---
 
@@ -172,9 +139,12 @@ bool ShadowWorld::complain(std::string what) {
 // --- Choice ---
 
 u64 ShadowWorld::any_linear() {
+  if (random_.chance(40)) return recent_[random_.below(kRecent)];
   const u64 directory = random_.pick(kDirectories);
   const u64 page = random_.chance(90) ? random_.below(40) : 0x3F8 + random_.below(8);
-  return directory << 22 | page << 12 | (u64{random_.below(1024)} << 2);
+  const u64 linear = directory << 22 | page << 12 | (u64{random_.below(1024)} << 2);
+  recent_[random_.below(kRecent)] = linear;
+  return linear;
 }
 
 u64 ShadowWorld::any_frame(u64 linear_page) {
@@ -190,23 +160,23 @@ u64 ShadowWorld::any_frame(u64 linear_page) {
 
 u64 ShadowWorld::any_leaf(u64 linear_page, unsigned size) {
   u64 entry = any_frame(linear_page) << 12;
-  if (random_.chance(92)) entry |= kPresent;
-  if (random_.chance(75)) entry |= kWritable;
-  if (random_.chance(70)) entry |= kUser;
+  if (random_.chance(97)) entry |= kPresent;
+  if (random_.chance(85)) entry |= kWritable;
+  if (random_.chance(88)) entry |= kUser;
   if (random_.chance(70)) entry |= kAccessed;
   if (random_.chance(60)) entry |= kDirty;
   if (random_.chance(10)) entry |= u64{random_.below(64)} << 6 & 0xF80;
-  if (size == 8 && random_.chance(10)) entry |= u64{1} << 63;
-  if (size == 8 && random_.chance(3)) entry |= u64{1} << (36 + random_.below(27));
+  if (size == 8 && random_.chance(context_.no_execute ? 10 : 1)) entry |= u64{1} << 63;
+  if (size == 8 && random_.chance(1)) entry |= u64{1} << (36 + random_.below(27));
   return entry;
 }
 
 u64 ShadowWorld::any_directory_entry(u64 linear, unsigned size) {
   u64 entry = kPresent | kWritable | kUser | (random_.next() & kAccessed);
-  if (random_.chance(8)) entry &= ~kPresent;
-  if (random_.chance(8)) entry &= ~kWritable;
-  if (random_.chance(8)) entry &= ~kUser;
-  if (size == 8 && random_.chance(5)) entry |= u64{1} << 63;
+  if (random_.chance(3)) entry &= ~kPresent;
+  if (random_.chance(5)) entry &= ~kWritable;
+  if (random_.chance(5)) entry &= ~kUser;
+  if (size == 8 && random_.chance(context_.no_execute ? 5 : 1)) entry |= u64{1} << 63;
   const u32 dice = random_.below(100);
   if (dice < 12) {
     const u64 unit = size == 8 ? 2 << 20 : 4 << 20;
@@ -219,15 +189,20 @@ u64 ShadowWorld::any_directory_entry(u64 linear, unsigned size) {
   if (linear >= kSelfMap && linear < kSelfMap + (2 << 20)) {
     return entry | (size == 8 ? kSelfMapPae : kSelfMapLegacy) << 12;
   }
-  return entry | (kLeafTable + (linear >> 21) % kLeafTables) << 12;
+  // Half of them for each size of entry; a table that serves both sizes is garbage to one.
+  const bool upper = (size == 8) != random_.chance(2);
+  return entry | (kLeafTable + (upper ? kLeafTables / 2 : 0) + (linear >> 21) % (kLeafTables / 2))
+                     << 12;
 }
 
 u64 ShadowWorld::mutated(u64 entry, unsigned size) {
-  switch (random_.below(10)) {
+  switch (random_.below(18)) {
     case 0:
       return entry ^ kPresent;
     case 1:
     case 2:
+    case 10:
+    case 11:
       return entry ^ kWritable;
     case 3:
       return entry ^ kUser;
@@ -240,6 +215,10 @@ u64 ShadowWorld::mutated(u64 entry, unsigned size) {
       return entry & ~kAccessedDirty;
     case 8:
       return entry ^ u64 { 1 } << (size == 8 ? random_.below(64) : random_.below(32));
+    case 9:
+      return entry ^ kLarge;
+    case 12:
+      return size == 8 ? entry ^ u64 { 1 } << 63 : entry ^ kWritable;
     default:
       return entry | kAccessedDirty | kPresent;
   }
@@ -330,218 +309,43 @@ bool ShadowWorld::guest_writes(u64 physical, u64 value, unsigned size, By by) {
   return true;
 }
 
-// --- The oracle ---
-
-ShadowWorld::Walk ShadowWorld::walk(u64 linear, AccessType type) {
-  Walk walk;
-  walk.world = this;
-  const auto result =
-      mmu::walk_page_tables(context_, {linear}, {type, privilege_, false}, {}, walk);
-  if (const auto* found = std::get_if<cpu::Translation>(&result)) walk.translation = *found;
-  return walk;
-}
-
-FaultClass ShadowWorld::verdict(const Walk& walk, AccessType type) const {
-  if (!walk.translation.has_value()) return FaultClass::GuestFault;
-  const PhysicalAddress physical = port_.mask_a20(walk.translation->address);
-  const auto backing = map_.backing(physical);
-  if (!backing.has_value()) return FaultClass::Device;
-  for (const Walk::Entry& entry : walk.entries) {  // tables that nobody can keep an eye on
-    if (!map_.backing(PhysicalAddress{entry.address}).has_value()) return FaultClass::Device;
-  }
-  if (type != AccessType::Write) return FaultClass::Mapped;
-  if (!backing->writable) return FaultClass::Device;
-  return watched_.contains(physical.frame()) ? FaultClass::Watched : FaultClass::Mapped;
-}
-
-/// The guest has invalidated whatever it has edited on the way to `linear`.
-bool ShadowWorld::in_sync(const Walk& walk, u64 linear) const {
-  u64 since = flushed_;
-  const auto found = invalidated_.find(linear >> 12);
-  if (found != invalidated_.end()) since = std::max(since, found->second);
-  return std::all_of(walk.entries.begin(), walk.entries.end(), [&](const Walk::Entry& entry) {
-    return entry.address >= kRam || edited_[entry.address / 8] <= since;
-  });
-}
-
-bool ShadowWorld::judge_exact(const Walk& walk, u64 linear, AccessType type, u32 value,
-                              const WindowTouch::Outcome& outcome) {
-  ++exact_checks_;
-  char text[200];
-  const FaultClass expected = verdict(walk, type);
-  if (outcome.verdict != expected) {
-    std::snprintf(text, sizeof text, "%s of %llxh: verdict %d, expected %d",
-                  type == AccessType::Write ? "write" : "read",
-                  static_cast<unsigned long long>(linear), static_cast<int>(outcome.verdict),
-                  static_cast<int>(expected));
-    return complain(text);
-  }
-  for (const Walk::Entry& entry : walk.entries) {
-    if (walk.translation.has_value() && entry.address < kRam) {
-      const auto backing = map_.backing(PhysicalAddress{entry.address});
-      if (backing.has_value() && backing->writable) {
-        std::memcpy(mirror_.data() + entry.address, &entry.value, entry.size);
-      }
-    }
-  }
-  if (expected == FaultClass::Mapped) {
-    const u64 physical = port_.mask_a20(walk.translation->address).value;
-    if (type == AccessType::Write) note_write(physical, &value, 4);
-    if (word(physical) != (type == AccessType::Write ? value : outcome.value)) {
-      std::snprintf(text, sizeof text, "%s of %llxh: not the memory at %llxh",
-                    type == AccessType::Write ? "write" : "read",
-                    static_cast<unsigned long long>(linear),
-                    static_cast<unsigned long long>(physical));
-      return complain(text);
-    }
-  }
-  for (const Walk::Entry& entry : walk.entries) {
-    if (entry.address < kRam && map_.backing(PhysicalAddress{entry.address}).has_value() &&
-        !check_region(entry.address, entry.size)) {
-      return false;
-    }
-  }
-  return true;
-}
-
-/// Every place that an access may legally reach by entries that were in force since the flush.
-std::vector<u64> ShadowWorld::candidates(u64 linear, AccessType type) {
-  std::vector<u64> places;
-  const auto versions_of = [&](const Walk::Entry& entry) {
-    Versions values = {entry.value};
-    const auto found = versions_.find(entry.address / 8);
-    if (found == versions_.end()) return values;
-    for (const u64 old : found->second) {
-      values.push_back(entry.size == 8 ? old : (old >> (8 * (entry.address & 4))) & 0xFFFFFFFF);
-    }
-    return values;
-  };
-  const auto try_walk = [&](const std::map<u64, u64>& forced) {
-    Walk walk;
-    walk.world = this;
-    walk.forced = forced;
-    const auto result =
-        mmu::walk_page_tables(context_, {linear}, {type, privilege_, false}, {}, walk);
-    if (const auto* found = std::get_if<cpu::Translation>(&result)) walk.translation = *found;
-    if (verdict(walk, type) == FaultClass::Mapped) {
-      places.push_back(port_.mask_a20(walk.translation->address).value);
-    }
-    return walk.entries;
-  };
-  const auto top = try_walk({});
-  if (top.empty()) return places;
-  for (const u64 directory : versions_of(top[0])) {
-    const auto path = try_walk({{top[0].address, directory}});
-    if (path.size() < 2) continue;
-    for (const u64 leaf : versions_of(path[1])) {
-      try_walk({{top[0].address, directory}, {path[1].address, leaf}});
-    }
-  }
-  return places;
-}
-
-/// After an access by who knows which entries: those of the current tables may have gained bits.
-bool ShadowWorld::settle_bits(const Walk& walk) {
-  for (const Walk::Entry& seen : walk.entries) {
-    const auto backing = map_.backing(PhysicalAddress{seen.address});
-    if (seen.address >= kRam || !backing.has_value() || !backing->writable) continue;
-    u64 now = 0;
-    std::memcpy(&now, ram_.host + seen.address, seen.size);
-    const u64 kept = entry(mirror_, seen.address, seen.size);
-    if ((now & ~kAccessedDirty) == (kept & ~kAccessedDirty) && (kept & ~now) == 0) {
-      std::memcpy(mirror_.data() + seen.address, &now, seen.size);
-    }
-  }
-  return true;
-}
-
-bool ShadowWorld::judge_loose(const Walk& walk, u64 linear, AccessType type, u32 value,
-                              const WindowTouch::Outcome& outcome) {
-  ++loose_checks_;
-  const auto places = candidates(linear, type);
-  settle_bits(walk);
-  char text[120];
-  if (outcome.verdict != FaultClass::Mapped) {
-    if (outcome.verdict == verdict(walk, type)) return true;
-    std::snprintf(text, sizeof text, "access to %llxh before INVLPG: verdict %d, new tables say %d",
-                  static_cast<unsigned long long>(linear), static_cast<int>(outcome.verdict),
-                  static_cast<int>(verdict(walk, type)));
-    return complain(text);
-  }
-  std::optional<u64> reached;
-  for (const u64 place : places) {
-    if (word(place) != (type == AccessType::Write ? value : outcome.value)) continue;
-    // Of several that hold the value now, the one that didn't before was written.
-    const bool news = type == AccessType::Write && entry(mirror_, place, 4) != value;
-    if (!reached.has_value() || news) reached = place;
-  }
-  if (reached.has_value()) {
-    if (type == AccessType::Write) note_write(*reached, &value, 4);
-    settle_bits(walk);
-    return true;
-  }
-  std::snprintf(text, sizeof text, "%s of %llxh before INVLPG: not by any tables there were",
-                type == AccessType::Write ? "write" : "read",
-                static_cast<unsigned long long>(linear));
-  return complain(text);
-}
-
-bool ShadowWorld::check_region(u64 first, u64 length) {
-  if (std::memcmp(ram_.host + first, mirror_.data() + first, length) == 0) return true;
-  u64 at = first;
-  while (ram_.host[at] == mirror_[at]) ++at;
-  char text[120];
-  std::snprintf(text, sizeof text, "memory at %llxh is %02x, expected %02x",
-                static_cast<unsigned long long>(at), ram_.host[at], mirror_[at]);
-  return complain(text);
-}
-
-bool ShadowWorld::check_all() {
-  return check_region(0, kRam) && check_fetched(false, 0);
-}
-
-/// What was fetched and not taken back is still what a fetch would find, accessed bits and all.
-bool ShadowWorld::check_fetched(bool only_page, u64 page) {
-  const Privilege kept_privilege = privilege_;
-  const bool kept_smep = context_.smep;
-  bool right = true;
-  const FetchKey first{window_.space, only_page ? page : 0, Privilege::Supervisor, false};
-  for (auto known = fetched_.lower_bound(first); known != fetched_.end(); ++known) {
-    const auto& [key, physical] = *known;
-    if (key.space != window_.space || (only_page && key.page != page)) break;
-    privilege_ = key.privilege;
-    context_.smep = key.smep;
-    const Walk walk = this->walk(key.page << 12, AccessType::Execute);
-    if (!in_sync(walk, key.page << 12)) continue;
-    right = walk.translation.has_value() && walk.translation->address.value == physical;
-    for (const Walk::Entry& seen : walk.entries) {
-      right = right && (seen.address >= kRam || !map_.backing({seen.address}).has_value() ||
-                        port_.read_physical({seen.address}, seen.size) == seen.value);
-    }
-    if (!right) break;
-  }
-  privilege_ = kept_privilege;
-  context_.smep = kept_smep;
-  return right || complain("a fetch would find something else than it was told");
-}
-
 // --- The guest's actions ---
 
 bool ShadowWorld::touch(u64 linear, AccessType type) {
   const Walk walk = this->walk(linear, type);
   const bool exact = in_sync(walk, linear);
   const u32 value = stamp_;
+  const auto places = exact ? std::vector<u64>() : candidates(linear, type);
   const auto outcome = type == AccessType::Write ? touch_->write(window_, linear, value)
                                                  : touch_->read(window_, linear);
   if (outcome.faults > 4) return complain("an access faults over and over");
-  if (!exact) return judge_loose(walk, linear, type, value, outcome);
+  if (!exact) return judge_loose(walk, places, linear, type, value, outcome);
   return judge_exact(walk, linear, type, value, outcome);
 }
 
 bool ShadowWorld::access() {
   const bool write = random_.chance(40);
+  const AccessType type = write ? AccessType::Write : AccessType::Read;
+  const u64 linear = any_linear();
   stamp_ = static_cast<u32>(time_) << 1;  // never a present entry
-  return touch(any_linear(), write ? AccessType::Write : AccessType::Read);
+  if (!touch(linear, type)) return false;
+  if (!context_.paging || walk(linear, type).translation.has_value() || random_.chance(30)) {
+    return true;
+  }
+  // A page fault handler that means well.
+  for (const bool directory : {true, false}) {
+    const auto at = entry_for(linear, directory);
+    if (!at.has_value() || in_self_map(*at)) continue;
+    const unsigned size = context_.pae ? 8 : 4;
+    const u64 good = kPresent | kWritable | kUser;
+    if ((entry(mirror_, *at, size) & (good | u64{1} << 63)) == good) continue;
+    const u64 value = directory ? any_directory_entry(linear, size) : any_leaf(linear >> 12, size);
+    if (!guest_writes(*at, (value | good) & ~(u64{1} << 63), size, By::Processor)) return false;
+  }
+  shadow_->invalidate_page({linear});
+  invalidated_[linear >> 12] = time_;
+  stamp_ = static_cast<u32>(++time_) << 1;
+  return touch(linear, type);
 }
 
 bool ShadowWorld::edit() {
@@ -564,9 +368,12 @@ bool ShadowWorld::edit() {
   }
   if (size == 4) value &= 0xFFFFFFFF;
   // Stay within the tables, mostly: an entry that is RAM's own bytes is garbage soon enough.
-  if (*at >> 12 >= kSelfMapLegacy && *at >> 12 < kSelfMapLegacy + 2) return true;
+  if (in_self_map(*at)) return true;
   constexpr By kBy[] = {By::Processor, By::Processor, By::Dma, By::Window, By::Window};
-  return guest_writes(*at, value, size, random_.pick(kBy));
+  if (!guest_writes(*at, value, size, random_.pick(kBy))) return false;
+  if (random_.chance(60)) return true;
+  stamp_ = static_cast<u32>(++time_) << 1;
+  return touch(linear, random_.chance(40) ? AccessType::Write : AccessType::Read);
 }
 
 bool ShadowWorld::invalidate() {
@@ -646,13 +453,26 @@ bool ShadowWorld::fetch() {
 }
 
 bool ShadowWorld::change_watch() {
-  const u64 frame = random_.chance(80) ? kFirstData + random_.below(kDataPages)
-                                       : kFirstTable + random_.below(kTables);
-  if (watched_.erase(frame) != 0) {
-    map_.unwatch({frame << 12}, *this);
-  } else if (watched_.size() < 12) {
+  u64 frame = random_.chance(80) ? kFirstData + random_.below(kDataPages)
+                                 : kFirstTable + random_.below(kTables);
+  const Walk recent = walk(recent_[random_.below(kRecent)], AccessType::Write);
+  if (random_.chance(50) && recent.translation.has_value()) {
+    frame = port_.mask_a20(recent.translation->address).frame();
+  }
+  if (watched_.size() >= 8 || watched_.contains(frame)) {
+    auto over = watched_.lower_bound(frame);
+    if (over == watched_.end()) over = watched_.begin();
+    map_.unwatch({over->first << 12}, *this);
+    watched_.erase(over);
+  } else {
     watched_[frame] = true;
     map_.watch({frame << 12}, *this);
+    // Whoever could write it a moment ago can't any more.
+    for (const u64 linear : recent_) {
+      if (!random_.chance(40)) continue;
+      stamp_ = static_cast<u32>(++time_) << 1;
+      if (!touch(linear, AccessType::Write)) return false;
+    }
   }
   return true;
 }

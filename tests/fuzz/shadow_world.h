@@ -3,6 +3,7 @@
 // that the guest hasn't invalidated yet, the walker on every value that the entries have had.
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "mmu/page_walker.h"
 #include "mmu/shadow/shadow_mmu.h"
 #include "tests/fuzz/random.h"
 #include "tests/unit/mmu/window_touch.h"
@@ -34,7 +36,22 @@ class ShadowWorld final : private mmu::SpaceObserver, private mmu::WriteObserver
   static constexpr u64 kRam = 16 << 20;
 
   /// A dry walk: what it read and what it would have written.
-  struct Walk;
+  struct Walk final : mmu::TableMemory {
+    struct Entry {
+      u64 address;
+      unsigned size;
+      u64 value;  ///< after the walk
+    };
+    u64 read_entry(PhysicalAddress address, unsigned size) override;
+    bool compare_exchange_entry(PhysicalAddress address, u64 expected, u64 desired,
+                                unsigned size) override;
+
+    ShadowWorld* world = nullptr;
+    std::map<u64, u64> forced;  ///< entries to read as something else
+    std::vector<Entry> entries;
+    std::optional<cpu::Translation> translation;
+  };
+
   /// A version of a table entry that was in force since the last flush.
   using Versions = std::vector<u64>;
   struct FetchKey {
@@ -82,8 +99,9 @@ class ShadowWorld final : private mmu::SpaceObserver, private mmu::WriteObserver
   bool in_sync(const Walk& walk, u64 linear) const;
   bool judge_exact(const Walk& walk, u64 linear, cpu::AccessType type, u32 value,
                    const WindowTouch::Outcome& outcome);
-  bool judge_loose(const Walk& walk, u64 linear, cpu::AccessType type, u32 value,
-                   const WindowTouch::Outcome& outcome);
+  /// `places`: the candidates of before the access, which may change its own tables.
+  bool judge_loose(const Walk& walk, const std::vector<u64>& places, u64 linear,
+                   cpu::AccessType type, u32 value, const WindowTouch::Outcome& outcome);
   std::vector<u64> candidates(u64 linear, cpu::AccessType type);
   bool settle_bits(const Walk& walk);
   bool check_fetched(bool only_page, u64 page);
@@ -112,6 +130,8 @@ class ShadowWorld final : private mmu::SpaceObserver, private mmu::WriteObserver
   std::map<FetchKey, u64> fetched_;             ///< answers that nobody has taken back
   std::map<u64, bool> watched_;                 ///< by frame
   bool rom_mapped_ = true;
+  static constexpr u32 kRecent = 24;
+  std::array<u64, kRecent> recent_{};
   u64 time_ = 1;
   u64 flushed_ = 0;
   u32 stamp_ = 0;  ///< makes every value written different

@@ -1,5 +1,7 @@
 #include "tests/fuzz/test_case.h"
 
+#include "tests/fuzz/system_operands.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -128,6 +130,43 @@ void fill_patch(MemoryPatch& patch, u32 address, Random& random) {
   patch.address = address;
   for (unsigned n = 0; n < MemoryPatch::kLength; n += 16) {
     random.interesting_vector(patch.bytes.data() + n);
+  }
+}
+
+/// The registers that decide where it reaches, one bit each; of an instruction that saves state,
+/// which components.
+u8 registers_needed(const TestCase& test) {
+  const auto bit = [](unsigned reg) { return static_cast<u8>(1U << reg); };
+  u8 needed = 0;
+  if (is_string_instruction(test)) {
+    needed |= bit(cpu::Rsi) | bit(cpu::Rdi);
+    if (test.instruction.repeat != cpu::RepeatPrefix::None) needed |= bit(cpu::Rcx);
+  } else if (has_memory_operand(test.instruction)) {
+    const cpu::MemoryOperand& memory = test.instruction.memory;
+    if (memory.base != cpu::kNoRegister) needed |= bit(memory.base);
+    if (memory.index != cpu::kNoRegister && !is_gather(test.name)) needed |= bit(memory.index);
+  }
+  if (starts_with(test.name, "xlat")) needed |= bit(cpu::Rbx);
+  if (starts_with(test.name, "maskmov") || starts_with(test.name, "vmaskmovdqu")) {
+    needed |= bit(cpu::Rdi);
+  }
+  if (starts_with(test.name, "xsave") || starts_with(test.name, "xrstor")) {
+    needed |= bit(cpu::Rax) | bit(cpu::Rdx);
+  }
+  return needed;
+}
+
+bool uses_vector_or_x87(const cpu::Instruction& instruction) {
+  using Policy = cpu::TranslationPolicy;
+  switch (instruction.policy) {
+    case Policy::X87:
+    case Policy::Mmx:
+    case Policy::Simd:
+    case Policy::SimdMmx:
+    case Policy::Avx:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -292,6 +331,60 @@ TestCase TestCaseMaker::make(u64 seed, u64 index) const {
   }
   fill_patch(test.patches[0], target - random.below(8) * 8, random);
   fill_patch(test.patches[1], segments_.stack.base + test.image.gpr[cpu::Rsp] - 16, random);
+  return test;
+}
+
+/// False: it doesn't suit a place among others.
+bool TestCaseMaker::draw_follower(TestCase& test, Random& random) const {
+  DrawnBytes drawn;
+  if (!draw_instruction(test, drawn, random)) return false;
+  constexpr u32 kSystemPercent = 40;
+  if (space_.selection() == Selection::All && !is_system(test.instruction) &&
+      random.chance(kSystemPercent)) {
+    return false;
+  }
+  constexpr u32 kScalarPercent = 75;
+  if (uses_vector_or_x87(test.instruction) && random.chance(kScalarPercent)) return false;
+  if (!segments_.code.big && may_read_its_own_surroundings(test)) return false;
+  const cpu::MemoryOperand& memory = test.instruction.memory;
+  const bool aimable = has_memory_operand(test.instruction) && !is_string_instruction(test);
+  const bool by_stack_pointer = aimable && memory.base == cpu::Rsp;
+  // Of the stack pointer most operands are near; now and then it is the operand that is right, and
+  // the stack elsewhere.
+  constexpr i64 kNear = 128;
+  const bool near_stack = by_stack_pointer && memory.index == cpu::kNoRegister &&
+                          memory.displacement >= -kNear && memory.displacement < kNear;
+  if (by_stack_pointer && !near_stack && !random.chance(5)) return false;
+  const u32 target = choose_target(test, random);
+  constexpr u32 kWildPercent = 5;
+  if (aimable && !near_stack && !aim(test, drawn, target) && test.name != "lea" &&
+      !random.chance(kWildPercent)) {
+    return false;
+  }
+  std::copy_n(drawn.bytes.begin(), test.length, test.bytes.begin());
+  return true;
+}
+
+TestCase TestCaseMaker::make_follower(const CpuImage& image, u32 address, Random& random,
+                                      u8& needed) const {
+  TestCase test;
+  do {
+    test = {};
+    test.image = image;
+    test.address = address;
+    test.image.eip = address - segments_.code.base;
+  } while (!draw_follower(test, random));
+  test.placed = test.length;
+  tame_bit_offset(test, random);
+  arrange_implicit_operands(test, random);
+  arrange_system_operands(test, environment_, random);
+  needed = registers_needed(test);
+  for (unsigned reg = 0; reg < 8; ++reg) {
+    if (test.image.gpr[reg] != image.gpr[reg]) needed |= static_cast<u8>(1U << reg);
+  }
+  if (test.image.gpr[cpu::Rsp] == image.gpr[cpu::Rsp]) {
+    needed &= static_cast<u8>(~(1U << cpu::Rsp));
+  }
   return test;
 }
 

@@ -30,10 +30,19 @@ struct TestCase {
   std::array<MemoryPatch, 2> patches;
 };
 
+/// Who runs the program: what is worth loading into segment and system registers.
+enum class Environment : u8 {
+  User,         ///< CPL 3
+  Kernel32,     ///< CPL 0, flat segments, paging
+  Real16,       ///< real-address mode
+  Virtual8086,  ///< virtual-8086 mode with paging
+};
+
 class TestCaseMaker {
  public:
-  TestCaseMaker(const EncodingSpace& space, const cpu::Decoder& decoder)
-      : space_(space),
+  TestCaseMaker(const EncodingSpace& space, const cpu::Decoder& decoder, Environment environment)
+      : environment_(environment),
+        space_(space),
         decoder_(decoder),
         segments_(space.width() == CodeWidth::Bits32 ? kFlat32 : kSegmented16) {}
 
@@ -41,9 +50,14 @@ class TestCaseMaker {
 
   /// Case number `index` of the sequence that `seed` names.
   TestCase make(u64 seed, u64 index) const;
+  /// An instruction at `address` to stand among others, most of them in general registers, as if
+  /// the registers were as in `image`; those whose values it needs are named by `needed` (a bit
+  /// each) and have them in the result's image.
+  TestCase make_follower(const CpuImage& image, u32 address, Random& random, u8& needed) const;
 
  private:
   bool draw_instruction(TestCase& test, DrawnBytes& drawn, Random& random) const;
+  bool draw_follower(TestCase& test, Random& random) const;
   void randomise(CpuImage& image, Random& random) const;
   void arrange_implicit_operands(TestCase& test, Random& random) const;
   void place(TestCase& test, Random& random) const;
@@ -51,6 +65,7 @@ class TestCaseMaker {
   bool aim(TestCase& test, DrawnBytes& drawn, u32 target) const;
   u32 base(cpu::SegmentName segment) const;
 
+  const Environment environment_;
   const EncodingSpace& space_;
   const cpu::Decoder& decoder_;
   const Segmentation& segments_;

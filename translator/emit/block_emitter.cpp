@@ -13,11 +13,16 @@ using cpu::ControlFlow;
 using cpu::Instruction;
 using cpu::TranslationPolicy;
 
+namespace {
+constexpr std::size_t kIndirectEntryBytes = 5;
+}  // namespace
+
 BlockEmitter::BlockEmitter(const Stubs& stubs, const Options& options, EmissionSink& sink,
                            const u8* at)
     : stubs_(stubs), options_(options), sink_(sink) {
   holder_.init(asmjit::Environment::host(), reinterpret_cast<u64>(at));
   holder_.attach(&a_);
+  a_.addEncodingOptions(asmjit::EncodingOptions::kOptimizedAlign);  // long NOPs
 }
 
 std::span<const u8> BlockEmitter::code() const {
@@ -25,13 +30,14 @@ std::span<const u8> BlockEmitter::code() const {
   return {buffer.data(), buffer.size()};
 }
 
-void BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source) {
+void BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source, EntryKind kind) {
   block_ = &block;
   source_ = source;
   mode_ = block.mode;
   block.instructions = static_cast<u16>(source.size());
   find_targets();
-  emit_indirect_entry();
+  find_fpu_regions();
+  emit_indirect_entry(kind);
   const std::size_t entry = a_.offset();
   for (index_ = 0; index_ < source_.size(); ++index_) emit_instruction(index_);
   if (reachable_) {
@@ -46,6 +52,7 @@ void BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source)
   const u8* base = reinterpret_cast<const u8*>(holder_.baseAddress());
   block.code = base;
   block.entry = base + entry;
+  block.indirect_entry = block.entry - kIndirectEntryBytes;
   block.code_size = static_cast<u32>(code().size());
   if (holder_.hasUnresolvedLinks()) {
     std::fprintf(stderr, "ringshift: a block at %08x has a branch to nowhere\n", block.eip);
@@ -53,53 +60,23 @@ void BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source)
   }
 }
 
-/// An indirect branch comes here with its target in R8D; whether it is this block is for the block
-/// to say. No flag may change.
-void BlockEmitter::emit_indirect_entry() {
-  const Label ours = a_.newLabel();
-  mark(false, kRcxInR9);
-  block_->points.back().recovery = 0;
-  a_.mov(x86::r9, x86::rcx);
-  a_.lea(x86::ecx, x86::ptr(x86::r8d, static_cast<i32>(0U - block_->eip)));
-  a_.jecxz(x86::ecx, ours);
-  a_.mov(x86::rcx, x86::r9);
-  a_.jmp(reinterpret_cast<u64>(stubs_.miss));
-  a_.bind(ours);
-  a_.mov(x86::rcx, x86::r9);
+/// Indirect branches enter at a NOP as long as the jump that takes its place when the block dies.
+/// Loops begin a line of the host's cache.
+void BlockEmitter::emit_indirect_entry(EntryKind kind) {
+  constexpr std::size_t kOrdinary = 32, kLine = 64;
+  static constexpr std::array<u8, kIndirectEntryBytes> kLongNop = {0x0F, 0x1F, 0x44, 0x00, 0x00};
+  const std::size_t boundary =
+      kind == EntryKind::LoopHead && options_.on(Optimisation::LoopAlignment) ? kLine : kOrdinary;
+  while (a_.offset() < boundary - kLongNop.size()) a_.int3();
+  a_.embed(kLongNop.data(), kLongNop.size());
 }
 
-/// Which instructions are reached by a branch of this block.
-void BlockEmitter::find_targets() {
-  is_target_.assign(source_.size(), false);
-  loop_head_.assign(source_.size(), false);
-  labels_.resize(source_.size());
-  for (std::size_t i = 0; i < source_.size(); ++i) {
-    const Instruction& instruction = source_[i].instruction;
-    if (!source_[i].decoded || source_[i].call_out ||
-        instruction.policy != TranslationPolicy::Branch ||
-        instruction.operands[0].kind != cpu::OperandKind::RelativeBranch) {
-      continue;
-    }
-    const u64 mask = instruction.operand_size == 2 ? 0xFFFF : 0xFFFFFFFF;
-    const u32 target =
-        static_cast<u32>((source_[i].eip + instruction.length + instruction.immediate) & mask);
-    if (const auto found = internal_target(target)) {
-      is_target_[*found] = true;
-      if (*found <= i) loop_head_[*found] = true;
-    }
-  }
-  for (std::size_t i = 0; i < source_.size(); ++i) {
-    if (is_target_[i]) labels_[i] = a_.newLabel();
-  }
-}
-
-std::optional<std::size_t> BlockEmitter::internal_target(u32 eip) const {
-  if (!options_.on(Optimisation::InternalBranches)) return std::nullopt;
-  const auto found =
-      std::lower_bound(source_.begin(), source_.end(), eip,
-                       [](const SourceInstruction& item, u32 value) { return item.eip < value; });
-  if (found == source_.end() || found->eip != eip) return std::nullopt;
-  return static_cast<std::size_t>(found - source_.begin());
+/// An innermost loop begins a line of its own. What falls into an outer loop's head runs over the
+/// padding each time, so there it is short.
+void BlockEmitter::align_loop(std::size_t index) {
+  constexpr u32 kLine = 64, kPiece = 16;
+  if (loop_head_[index] == Loop::Innermost) a_.align(asmjit::AlignMode::kCode, kLine);
+  if (loop_head_[index] == Loop::Outer) a_.align(asmjit::AlignMode::kCode, kPiece);
 }
 
 /// From here on host code stands for the current instruction.
@@ -109,6 +86,7 @@ void BlockEmitter::mark(bool boundary, u8 recovery) {
   point.guest_offset = static_cast<u16>(current_ == nullptr ? 0 : current_->eip - block_->eip);
   point.pending = static_cast<i16>(pending_);
   point.recovery = recovery;
+  point.counted_ahead = current_ == nullptr ? u8{0} : counted_ahead();
   point.boundary = boundary;
   std::vector<FaultPoint>& points = block_->points;
   if (!points.empty() && points.back().host_offset == point.host_offset) {
@@ -118,12 +96,40 @@ void BlockEmitter::mark(bool boundary, u8 recovery) {
   }
 }
 
+/// Instructions from the current one on that have been counted, itself included.
+u8 BlockEmitter::counted_ahead() const {
+  if (!options_.counts_instructions()) return 0;
+  return left_in_run(static_cast<std::size_t>(current_ - source_.data()));
+}
+
+/// Instructions from this one to the end of its run, which is executed as a whole unless something
+/// leaves it.
+u8 BlockEmitter::left_in_run(std::size_t index) const {
+  std::size_t end = index;
+  while (end + 1 < source_.size() && !is_target_[end + 1] &&
+         source_[end].instruction.control_flow == ControlFlow::Sequential) {
+    ++end;
+  }
+  return static_cast<u8>(end + 1 - index);
+}
+
+/// Where a run begins, all of it is counted. What leaves in the middle takes the rest off again.
+void BlockEmitter::count_run(std::size_t first) {
+  if (!options_.counts_instructions()) return;
+  if (first != 0 && !is_target_[first] &&
+      source_[first - 1].instruction.control_flow == ControlFlow::Sequential) {
+    return;
+  }
+  a_.mov(x86::r8, CONTEXT_FIELD(instructions));
+  a_.lea(x86::r8, x86::ptr(x86::r8, left_in_run(first)));
+  a_.mov(CONTEXT_FIELD(instructions), x86::r8);
+}
+
 void BlockEmitter::flush_pending() {
   if (pending_ == 0) return;
-  a_.lea(x86::r15d, x86::ptr(x86::r15d, pending_));
+  a_.lea(x86::r15, x86::ptr(x86::r15, pending_));
   pending_ = 0;
-  // The instruction may yet fault.
-  mark(false, block_->points.back().recovery);
+  mark(false, block_->points.back().recovery);  // the rest of the instruction may fault
 }
 
 void BlockEmitter::add_pending(i32 delta) {
@@ -135,17 +141,25 @@ void BlockEmitter::add_pending(i32 delta) {
 }
 
 void BlockEmitter::emit_instruction(std::size_t index) {
+  const bool enters_region = fpu_region_[index] && (index == 0 || !fpu_region_[index - 1]);
+  if (enters_region && reachable_) {
+    current_ = &source_[index];
+    mark(true);
+    ensure_fpu();
+  }
   if (is_target_[index]) {
     flush_pending();
-    if (loop_head_[index] && options_.on(Optimisation::LoopAlignment)) {
-      a_.align(asmjit::AlignMode::kCode, 64);
-    }
+    if (options_.on(Optimisation::LoopAlignment)) align_loop(index);
     a_.bind(labels_[index]);
-    fpu_known_ = false;
+    fpu_known_ = fpu_region_[index];
   }
+  count_run(index);
   current_ = &source_[index];
   reachable_ = true;
-  mark(true);
+  // Nothing may stop where the guest's flags, or its STI shadow, couldn't be told.
+  const bool flags_lost = flags_lost_until_ != 0 && index <= flags_lost_until_;
+  mark(!shadowed_ && !flags_lost);
+  shadowed_ = false;
   slow_.reset();
   const Instruction& instruction = current_->instruction;
   if (!current_->decoded) {
@@ -154,7 +168,7 @@ void BlockEmitter::emit_instruction(std::size_t index) {
     return;
   }
   if (current_->call_out && instruction.control_flow == ControlFlow::Sequential) {
-    call_out(instruction.policy == TranslationPolicy::EmulateAndLeave);
+    call_out(instruction.policy == TranslationPolicy::EmulateAndLeave && !may_stay(instruction));
     return;
   }
   emit_by_policy(instruction);
@@ -173,7 +187,7 @@ void BlockEmitter::emit_instruction(std::size_t index) {
     restore_flags();
     pending_ = pending_before;
     call_out(false);
-    if (pending_after != 0) a_.lea(x86::r15d, x86::ptr(x86::r15d, -pending_after));
+    if (pending_after != 0) a_.lea(x86::r15, x86::ptr(x86::r15, -pending_after));
     a_.jmp(back);
   });
 }
@@ -200,17 +214,23 @@ void BlockEmitter::emit_by_policy(const Instruction& instruction) {
       emit_flag();
       return;
     case TranslationPolicy::Inline:
-    case TranslationPolicy::FlagStack:
-    case TranslationPolicy::String:
-    case TranslationPolicy::Port:
       emit_inline();
       return;
+    case TranslationPolicy::FlagStack:
+      emit_flag_stack();
+      return;
+    case TranslationPolicy::String:
+      emit_string();
+      return;
     case TranslationPolicy::Emulate:
+      emit_emulated();
+      return;
+    case TranslationPolicy::Port:
       call_out(false);
       return;
     case TranslationPolicy::EmulateAndLeave:
-      call_out(true);
-      reachable_ = false;
+      call_out(!may_stay(instruction));
+      reachable_ = may_stay(instruction);
       return;
   }
 }
@@ -223,6 +243,7 @@ void BlockEmitter::call_out(bool leaves, bool whole) {
   item.eip = current_->eip;
   item.whole = whole;
   item.leaves = leaves || whole;
+  item.counted_ahead = counted_ahead();
   if (!whole) item.instruction = current_->instruction;
   a_.mov(x86::r11d, sink_.add_call_out(item));
   a_.call(reinterpret_cast<u64>(stubs_.call_out));

@@ -36,7 +36,11 @@ struct SourceInstruction {
   u32 eip = 0;
   bool decoded = true;    ///< else the interpreter is to fetch it and raise what it raises
   bool call_out = false;  ///< known to fault: not worth doing natively
+  bool wraps = false;     ///< known to wrap at 4 GiB
 };
+
+/// How a block has come to be wanted. Loops deserve a place of their own in the host's caches.
+enum class EntryKind : u8 { Ordinary, LoopHead };
 
 class BlockEmitter {
  public:
@@ -46,7 +50,7 @@ class BlockEmitter {
 
   /// Emits `source` for `block`, whose address, EIP and mode are set; fills in its points, exits
   /// and entry. The code is to be placed at `at`.
-  void emit(Block& block, std::span<const SourceInstruction> source);
+  void emit(Block& block, std::span<const SourceInstruction> source, EntryKind kind);
   std::span<const u8> code() const;
 
  private:
@@ -58,11 +62,14 @@ class BlockEmitter {
   using Tail = std::function<void()>;
 
   // block_emitter.cpp
-  void emit_indirect_entry();
-  void find_targets();
+  void emit_indirect_entry(EntryKind kind);
   void emit_instruction(std::size_t index);
+  void align_loop(std::size_t index);
   void emit_by_policy(const cpu::Instruction& instruction);
   void mark(bool boundary, u8 recovery = 0);
+  void count_run(std::size_t first);
+  u8 counted_ahead() const;
+  u8 left_in_run(std::size_t index) const;
   void flush_pending();
   void add_pending(i32 delta);
   void call_out(bool leaves, bool whole = false);
@@ -70,14 +77,26 @@ class BlockEmitter {
   void finish_sites();
   u32 next_eip() const { return current_->eip + current_->instruction.length; }
 
+  // block_analysis.cpp
+  void find_targets();
+  std::optional<u32> branch_target(std::size_t index) const;
+  std::optional<std::size_t> internal_target(u32 eip) const;
+  bool keeps_fpu(std::size_t index) const;
+  void close_region(std::size_t& begin, std::size_t& end) const;
+  void find_fpu_regions();
+  std::optional<std::size_t> flags_dead_until(std::size_t index) const;
+
   // memory.cpp
   enum class Reach : u8 { Direct, Computed, Impossible };
   /// Where the current instruction's memory operand is. Impossible: left to the interpreter.
   std::optional<HostMemory> memory_operand(unsigned size);
+  std::optional<HostMemory> encodable_operand(unsigned size);
   /// Turns the offset in R8D into a linear address there. False: the segment is odd.
   bool segment_address(cpu::SegmentName name, unsigned size);
+  bool load_based_address(unsigned size);
   static Mem window_memory(const HostMemory& memory, unsigned size);
-  static Mem at_r8(unsigned size, i32 displacement = 0);
+  Mem at_r8(unsigned size, i32 displacement = 0) const;
+  HostMemory near_window(const HostMemory& memory) const;
   void load_effective_offset();
   void save_flags();
   void restore_flags();
@@ -87,6 +106,7 @@ class BlockEmitter {
   // copy.cpp
   void emit_copy();
   void emit_fpu();
+  bool fpu_allowed(cpu::TranslationPolicy policy) const;
   void ensure_fpu();
   void note_x87();
   bool copy_with(const HostMemory* memory);
@@ -99,6 +119,8 @@ class BlockEmitter {
   void push_immediate(u32 value, unsigned size);
   bool stack_slot(i32 delta, unsigned size, Mem& slot);
   void move_stack(i32 delta);
+  void rebase_stack_pointer();
+  bool emit_stack_pointer_arithmetic();
   void emit_push();
   void emit_pop();
   void emit_leave_frame();
@@ -117,15 +139,32 @@ class BlockEmitter {
   void table_jump(bool call);
   void landing(u32 eip);
   bool target_in_segment(u32 target) const;
-  std::optional<std::size_t> internal_target(u32 eip) const;
   bool on_this_page(u32 eip) const;
   /// A label at which the exit to `eip` begins; `patched` is told where the jump to it ends.
   Label exit_label(u32 eip);
   void note_exit_jump();
 
+  // string.cpp
+  enum class StringDirection : u8 { Up, Down };
+  void emit_string();
+  void emit_single_string();
+  void emit_repeated_string();
+  void emit_repetition(StringDirection direction);
+  Mem string_element(const Gp& pointer, cpu::SegmentName segment, unsigned size);
+
   // system.cpp
   void emit_flag();
+  void emit_sti();
+  void emit_flag_stack();
+  void emit_push_flags();
+  void emit_pop_flags();
   void emit_inline();
+  void emit_read_time_stamp();
+  void emit_emulated();
+  bool emit_store_selector();
+  void load_selector(unsigned segment);
+  void emit_push_selector(unsigned segment);
+  void emit_translate_byte();
 
   struct PendingExit {
     u32 number = 0;
@@ -148,14 +187,20 @@ class BlockEmitter {
   std::size_t index_ = 0;
   Mode mode_;
   i32 pending_ = 0;
-  bool fpu_known_ = false;  ///< the FPU state is loaded for certain
-  bool reachable_ = true;   ///< control can fall into what comes next
-  bool ended_ = false;
+  /// Up to this instruction the guest's flags are gone, and nothing will miss them.
+  std::size_t flags_lost_until_ = 0;
+  bool fpu_known_ = false;     ///< the FPU state is loaded for certain
+  bool reachable_ = true;      ///< control can fall into what comes next
+  bool shadowed_ = false;      ///< no interrupt may come before the next instruction
   std::optional<Label> slow_;  ///< of the current instruction
   i32 slow_pending_ = 0;       ///< the pending delta where it branches off
   std::vector<Label> labels_;  ///< by instruction; valid where is_target_
   std::vector<bool> is_target_;
-  std::vector<bool> loop_head_;
+  enum class Loop : u8 { None, Outer, Innermost };
+  std::vector<Loop> loop_head_;
+  /// In a stretch with a loop that uses the FPU and can't lose its state: loaded at its beginning.
+  std::vector<bool> fpu_region_;
+  /// In a stretch with a loop that uses the FPU and can't lose its state: loaded at its beginning.
   std::vector<Tail> tails_;
   std::vector<PendingExit> exits_;
 };

@@ -1,5 +1,5 @@
 // Near branches. A direct one is a jump that the dispatcher links to the block it leads to; an
-// indirect one finds its block in the lane's branch table, and the block checks that it is meant.
+// indirect one finds its block in the lane's branch table.
 // Calls and returns use the host's own, so that the host predicts returns: what comes back is
 // checked where it lands.
 #include "translator/emit/block_emitter.h"
@@ -108,11 +108,11 @@ void BlockEmitter::emit_counted(u8 opcode) {
   constexpr u8 kLoopne = 0xE0, kLoope = 0xE1, kLoop = 0xE2;
   const bool loop = opcode <= kLoop;
   if (instruction.address_size == 4) {
-    if (loop) a_.lea(x86::ecx, x86::ptr(x86::ecx, -1));
+    if (loop) a_.lea(x86::ecx, x86::ptr(x86::rcx, -1));
     a_.jecxz(x86::ecx, zero);
   } else {
     if (loop) {
-      a_.lea(x86::r8d, x86::ptr(x86::ecx, -1));
+      a_.lea(x86::r8d, x86::ptr(x86::rcx, -1));
       a_.mov(x86::cx, x86::r8w);
     }
     const Label none = a_.newLabel(), some = a_.newLabel();
@@ -157,23 +157,25 @@ void BlockEmitter::emit_indirect(bool call) {
   const Instruction& instruction = current_->instruction;
   const unsigned size = instruction.operand_size;
   const cpu::Operand& operand = instruction.operands[0];
+  // A push on a stack that isn't flat needs R8.
+  const Gp target = call && !flat_stack() ? x86::r11 : x86::r8;
   if (operand.kind == OperandKind::Memory) {
-    if (!load_memory(x86::r11, size)) {
+    if (!load_memory(target, size)) {
       call_out(true);
       reachable_ = false;
       return;
     }
   } else if (operand.reg == cpu::Rsp) {
-    a_.lea(x86::r11d, x86::ptr(x86::r15d, pending_));
-    if (size == 2) a_.movzx(x86::r11d, x86::r11w);
+    a_.lea(target.r32(), x86::ptr(x86::r15, pending_));
+    if (size == 2) a_.movzx(target.r32(), target.r16());
   } else if (size == 2) {
-    a_.movzx(x86::r11d, guest(operand.reg).r16());
+    a_.movzx(target.r32(), guest(operand.reg).r16());
   } else {
-    a_.mov(x86::r11d, guest(operand.reg).r32());
+    a_.mov(target.r32(), guest(operand.reg).r32());
   }
   if (call) push_immediate(next_eip(), size);
   flush_pending();
-  a_.mov(x86::r8d, x86::r11d);
+  if (target != x86::r8) a_.mov(x86::r8d, target.r32());
   const bool paired = call && options_.on(Optimisation::PairedReturns) && !slow_;
   table_jump(paired);
   if (paired) {
@@ -194,15 +196,16 @@ void BlockEmitter::emit_return() {
     reachable_ = false;
     return;
   }
+  const Gp target = flat_stack() ? x86::r8d : x86::r11d;
   if (size == 2) {
-    a_.movzx(x86::r11d, slot);
+    a_.movzx(target, slot);
   } else {
-    a_.mov(x86::r11d, slot);
+    a_.mov(target, slot);
   }
   pending_ += flat_stack() ? release : 0;
   if (!flat_stack()) move_stack(release);
   flush_pending();
-  a_.mov(x86::r8d, x86::r11d);
+  if (target != x86::r8d) a_.mov(x86::r8d, target);
   if (options_.on(Optimisation::PairedReturns)) {
     a_.ret();
   } else {
@@ -221,9 +224,8 @@ void BlockEmitter::table_jump(bool call) {
     }
     return;
   }
-  a_.movzx(x86::r9d, x86::r8w);
   a_.mov(x86::r10, CONTEXT_FIELD(branch_table));
-  a_.mov(x86::r9d, x86::dword_ptr(x86::r10, x86::r9, 2));
+  a_.mov(x86::r9d, x86::dword_ptr(x86::r10, x86::r8, 2));
   a_.lea(x86::r9, x86::ptr(x86::r9, kCodeBase));
   if (call) {
     a_.call(x86::r9);
@@ -234,9 +236,16 @@ void BlockEmitter::table_jump(bool call) {
 
 /// Where a host return comes out: the guest's return may have meant another place, in R8D.
 void BlockEmitter::landing(u32 eip) {
+  if (const auto end = flags_dead_until(index_ + 1)) {
+    a_.cmp(x86::r8d, static_cast<i32>(eip));
+    a_.jne(reinterpret_cast<u64>(stubs_.look_up));
+    flags_lost_until_ = *end;
+    fpu_known_ = false;
+    return;
+  }
   const Label right = a_.newLabel();
   a_.mov(x86::r9, x86::rcx);
-  a_.lea(x86::ecx, x86::ptr(x86::r8d, static_cast<i32>(0U - eip)));
+  a_.lea(x86::ecx, x86::ptr(x86::r8, static_cast<i32>(0U - eip)));
   a_.jecxz(x86::ecx, right);
   a_.mov(x86::rcx, x86::r9);
   a_.jmp(reinterpret_cast<u64>(stubs_.look_up));
@@ -279,7 +288,7 @@ void BlockEmitter::finish_sites() {
     sink_.exit(number).by_table = base + a_.offset();
     a_.mov(x86::r8d, exit.target);
     a_.mov(x86::r10, CONTEXT_FIELD(branch_table));
-    a_.mov(x86::r9d, x86::dword_ptr(x86::r10, static_cast<i32>((exit.target & 0xFFFF) * 4)));
+    a_.mov(x86::r9d, x86::dword_ptr(x86::r10, x86::r8, 2));
     a_.lea(x86::r9, x86::ptr(x86::r9, kCodeBase));
     a_.jmp(x86::r9);
   }

@@ -29,7 +29,32 @@ bool names_stack_pointer(const Instruction& instruction) {
   return false;
 }
 
+/// ESP may have been written, all 32 bits of it: as the destination, or exchanged.
+bool may_write_stack_pointer(const Instruction& instruction) {
+  constexpr u8 kXchg = 0x87, kXadd = 0xC1, kMulx = 0xF6;
+  const u8 opcode = instruction.opcode;
+  const bool exchanges =
+      opcode == kXchg || opcode == kXadd || opcode == kMulx || (opcode >= 0x90 && opcode <= 0x97);
+  for (unsigned i = 0; i < instruction.operand_count; ++i) {
+    const Operand& operand = instruction.operands[i];
+    if (operand.kind == OperandKind::Gpr && operand.reg == cpu::Rsp && operand.size != 2 &&
+        (i == 0 || exchanges)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 constexpr u8 kLea = 0x8D;
+
+/// Whether it certainly writes its first operand: MOV, LEA and arithmetic but for CMP.
+bool writes_destination(const Instruction& instruction) {
+  if (instruction.bytes[0] == 0x0F) return false;
+  const u8 opcode = instruction.opcode;
+  const bool arithmetic = opcode < 0x38 && (opcode & 7) < 6;
+  const bool moves = opcode == 0x8B || opcode == 0x89 || opcode == kLea;
+  return arithmetic || moves || (opcode >= 0xB8 && opcode <= 0xBF);
+}
 
 bool is_lea(const Instruction& instruction) {
   return instruction.opcode == kLea && instruction.policy == cpu::TranslationPolicy::Copy &&
@@ -54,6 +79,7 @@ bool is_bit_string(const Instruction& instruction) {
 
 void BlockEmitter::emit_copy() {
   const Instruction& instruction = current_->instruction;
+  if (emit_stack_pointer_arithmetic()) return;
   if (names_stack_pointer(instruction)) flush_pending();
   const Operand* operand = memory_of(instruction);
   if (operand == nullptr) {
@@ -95,6 +121,10 @@ bool BlockEmitter::copy_with(const HostMemory* memory) {
     case ReencodeStatus::Ok:
       note_x87();
       a_.embed(host.bytes.data(), host.length);
+      if (may_write_stack_pointer(current_->instruction)) {
+        if (!writes_destination(current_->instruction)) a_.mov(x86::r15d, x86::r15d);
+        rebase_stack_pointer();
+      }
       return true;
     case ReencodeStatus::NeedsHighByteHelp:
       return memory != nullptr && copy_with_legacy_base(*memory);
@@ -134,15 +164,26 @@ bool BlockEmitter::copy_with_legacy_base(const HostMemory& memory) {
   return true;
 }
 
+/// Whether the guest may use the FPU this way now; if not, the interpreter raises what is due.
+bool BlockEmitter::fpu_allowed(cpu::TranslationPolicy policy) const {
+  using Policy = cpu::TranslationPolicy;
+  switch (policy) {
+    case Policy::X87:
+    case Policy::Mmx:
+      return mode_.has(Mode::kX87);
+    case Policy::Simd:
+    case Policy::SimdMmx:
+      return mode_.has(Mode::kSse);
+    case Policy::Avx:
+      return mode_.has(Mode::kAvx);
+    default:
+      return false;
+  }
+}
+
 /// x87, MMX, SSE, AVX: as they are, once the guest's state is in the host's unit.
 void BlockEmitter::emit_fpu() {
-  const cpu::TranslationPolicy policy = current_->instruction.policy;
-  using Policy = cpu::TranslationPolicy;
-  bool allowed = false;
-  if (policy == Policy::X87 || policy == Policy::Mmx) allowed = mode_.has(Mode::kX87);
-  if (policy == Policy::Simd || policy == Policy::SimdMmx) allowed = mode_.has(Mode::kSse);
-  if (policy == Policy::Avx) allowed = mode_.has(Mode::kAvx);
-  if (!allowed) {
+  if (!fpu_allowed(current_->instruction.policy)) {
     call_out(false);
     return;
   }

@@ -27,12 +27,12 @@ bool BlockEmitter::flat_stack() const {
 /// The stack at ESP + delta. Clobbers R8 to R10 unless the stack is flat. False: the interpreter's.
 bool BlockEmitter::stack_slot(i32 delta, unsigned size, Mem& slot) {
   if (flat_stack()) {
-    slot = window_memory({.base = cpu::R15, .displacement = pending_ + delta}, size);
+    slot = window_memory(near_window({.base = cpu::R15, .displacement = pending_ + delta}), size);
     return true;
   }
   if (mode_.segment(SegmentName::SS) == SegmentKind::Odd) return false;
   flush_pending();
-  a_.lea(x86::r8d, x86::ptr(x86::r15d, delta));
+  a_.lea(x86::r8d, x86::ptr(x86::r15, delta));
   if (!mode_.has(Mode::kStack32)) a_.movzx(x86::r8d, x86::r8w);
   if (!segment_address(SegmentName::SS, size)) return false;
   slot = at_r8(size);
@@ -43,11 +43,65 @@ void BlockEmitter::move_stack(i32 delta) {
   if (flat_stack()) {
     add_pending(delta);
   } else if (mode_.has(Mode::kStack32)) {
-    a_.lea(x86::r15d, x86::ptr(x86::r15d, delta));
+    a_.lea(x86::r15, x86::ptr(x86::r15, delta));
   } else {
-    a_.lea(x86::r8d, x86::ptr(x86::r15d, delta));
+    a_.lea(x86::r8d, x86::ptr(x86::r15, delta));
     a_.mov(x86::r15w, x86::r8w);
   }
+}
+
+/// R15D is ESP, zero-extended: R15 becomes its host address.
+void BlockEmitter::rebase_stack_pointer() {
+  a_.lea(x86::r15, x86::ptr(x86::r15, kWindow));
+}
+
+/// ADD ESP, n; SUB ESP, n: flags apart, they join the pending delta. MOV reg, ESP takes it into
+/// account; MOV ESP, reg ends it. False: none of these.
+bool BlockEmitter::emit_stack_pointer_arithmetic() {
+  const Instruction& instruction = current_->instruction;
+  if (!options_.on(Optimisation::StackDelta) || !flat_stack() || instruction.operand_size != 4 ||
+      instruction.operand_count != 2) {
+    return false;
+  }
+  constexpr u8 kMovStore = 0x89, kMovLoad = 0x8B;
+  constexpr unsigned kAdd = 0, kSub = 5;
+  const u8 opcode = instruction.bytes[0];
+  const cpu::Operand& to = instruction.operands[0];
+  const cpu::Operand& from = instruction.operands[1];
+  const auto is_stack_pointer = [](const cpu::Operand& operand) {
+    return operand.kind == OperandKind::Gpr && operand.reg == cpu::Rsp && operand.size == 4;
+  };
+  const auto is_other = [](const cpu::Operand& operand) {
+    return operand.kind == OperandKind::Gpr && operand.reg != cpu::Rsp && operand.size == 4;
+  };
+  if (opcode == kMovStore || opcode == kMovLoad) {
+    if (is_other(to) && is_stack_pointer(from)) {
+      a_.lea(guest(to.reg).r32(), x86::ptr(x86::r15, pending_));
+      return true;
+    }
+    if (is_stack_pointer(to) && is_other(from)) {
+      a_.mov(x86::r15d, guest(from.reg).r32());
+      rebase_stack_pointer();
+      pending_ = 0;
+      return true;
+    }
+    return false;
+  }
+  const unsigned operation = instruction.bytes[1] >> 3 & 7;
+  const auto amount = static_cast<i32>(instruction.immediate);
+  constexpr i32 kMost = 0x2000;
+  if ((opcode != 0x81 && opcode != 0x83) || (operation != kAdd && operation != kSub) ||
+      !is_stack_pointer(to) || amount > kMost || amount < -kMost) {
+    return false;
+  }
+  a_.lea(x86::r8d, x86::ptr(x86::r15, pending_));
+  if (operation == kAdd) {
+    a_.add(x86::r8d, amount);
+  } else {
+    a_.sub(x86::r8d, amount);
+  }
+  add_pending(operation == kAdd ? amount : -amount);
+  return true;
 }
 
 void BlockEmitter::emit_stack() {
@@ -92,7 +146,7 @@ void BlockEmitter::emit_push() {
   switch (operand.kind) {
     case OperandKind::Gpr:
       if (operand.reg == cpu::Rsp) {
-        a_.lea(x86::r11d, x86::ptr(x86::r15d, pending_));
+        a_.lea(x86::r11d, x86::ptr(x86::r15, pending_));
         push_value(x86::r11, size);
       } else {
         push_value(guest(operand.reg), size);
@@ -127,6 +181,7 @@ void BlockEmitter::emit_pop() {
     if (!stack_slot(0, size, slot)) return;
     if (operand.reg == cpu::Rsp) {
       a_.mov(x86::r15d, slot);
+      rebase_stack_pointer();
       pending_ = 0;
       return;
     }
@@ -153,7 +208,7 @@ void BlockEmitter::emit_pop() {
   }
   if (memory->base == kNoRegister && memory->index == kNoRegister) {
     a_.mov(x86::r8d, static_cast<u32>(memory->displacement));
-    memory = HostMemory{.base = cpu::R8};
+    memory = near_window({.base = cpu::R8});
   }
   a_.mov(window_memory(*memory, size), sized(x86::r11, size));
   move_stack(static_cast<i32>(size));
@@ -165,8 +220,9 @@ void BlockEmitter::emit_leave_frame() {
     call_out(false);
     return;
   }
-  a_.mov(x86::r11d, window_memory({.base = cpu::Rbp}, 4));
-  a_.lea(x86::r15d, x86::ptr(x86::ebp, 4));
+  a_.mov(x86::r11d, window_memory(near_window({.base = cpu::Rbp}), 4));
+  a_.lea(x86::r15d, x86::ptr(x86::rbp, 4));
+  rebase_stack_pointer();
   a_.mov(x86::ebp, x86::r11d);
   pending_ = 0;
 }
@@ -177,10 +233,11 @@ void BlockEmitter::emit_push_all() {
     return;
   }
   const auto slot = [&](unsigned number) {
-    return window_memory(
-        {.base = cpu::R15, .displacement = pending_ - 4 - 4 * static_cast<i32>(number)}, 4);
+    return window_memory(near_window({.base = cpu::R15,
+                                      .displacement = pending_ - 4 - 4 * static_cast<i32>(number)}),
+                         4);
   };
-  a_.lea(x86::r11d, x86::ptr(x86::r15d, pending_));
+  a_.lea(x86::r11d, x86::ptr(x86::r15, pending_));
   for (unsigned reg = 0; reg < 8; ++reg) {
     a_.mov(slot(reg), reg == cpu::Rsp ? sized(x86::r11, 4) : sized(guest(reg), 4));
   }
@@ -194,11 +251,13 @@ void BlockEmitter::emit_pop_all() {
   }
   const auto slot = [&](unsigned number) {
     return window_memory(
-        {.base = cpu::R15, .displacement = pending_ + 4 * static_cast<i32>(number)}, 4);
+        near_window({.base = cpu::R15, .displacement = pending_ + 4 * static_cast<i32>(number)}),
+        4);
   };
   // Both pages are there before a register changes.
   a_.mov(x86::r11d, slot(0));
   a_.mov(x86::r11d, slot(7));
+  mark(false, kCannotFault);
   for (unsigned number = 0; number < 8; ++number) {
     const unsigned reg = 7 - number;
     if (reg != cpu::Rsp) a_.mov(guest(reg).r32(), slot(number));

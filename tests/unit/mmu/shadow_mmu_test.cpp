@@ -184,9 +184,9 @@ TEST_CASE("a miss maps the run of pages around it") {
   f.pte(10, 0x90000 | D | A | W | P);  // elsewhere
   const Window window = f.supervisor(context);
   CHECK(f.touch->read(window, 30 * kPageSize).value == 0x5E000);
-  for (u64 n = 21; n < 40; ++n) CHECK(f.touch->writable(window, n * kPageSize));
-  for (u64 n : {10, 20, 40, 41}) CHECK_FALSE(f.touch->readable(window, n * kPageSize));
-  CHECK(f.shadow->statistics().pages_mapped == 19);
+  for (u64 n = 21; n < 32; ++n) CHECK(f.touch->writable(window, n * kPageSize));
+  for (u64 n : {10, 20, 32, 40}) CHECK_FALSE(f.touch->readable(window, n * kPageSize));
+  CHECK(f.shadow->statistics().pages_mapped == 11);
   CHECK(f.shadow->statistics().map_calls == 1);
   CHECK(f.shadow->statistics().mappings == 1);
 }
@@ -417,6 +417,20 @@ TEST_CASE("watching a page takes write permission from every window at once") {
   CHECK(f.touch->write(flat, 0x45000, 1).verdict == FaultClass::Mapped);
   f.user(context);
   CHECK(f.touch->write(user, 0x5000, 1).verdict == FaultClass::Mapped);
+}
+
+TEST_CASE("watching finds its page in whatever extent it lies") {
+  Fixture f;
+  Watcher watcher;
+  const Window flat = f.supervisor({});
+  CHECK(f.touch->write(flat, 0x300004, 1).verdict == FaultClass::Mapped);
+  CHECK(f.touch->write(flat, 0x500004, 1).verdict == FaultClass::Mapped);
+  for (const u64 page : {0x100000, 0x1FF000, 0x200000, 0x3FF000, 0x400000, 0x5FF000, 0x600000}) {
+    CHECK(f.touch->writable(flat, page));
+    f.map.watch({page}, watcher);
+    CHECK_FALSE(f.touch->writable(flat, page));
+  }
+  CHECK(f.touch->writable(flat, 0x201000));
 }
 
 TEST_CASE("a change of the map empties the windows") {
