@@ -81,10 +81,9 @@ struct Block {
   bool crosses_page = false;
   bool dead = false;
   const u8* code = nullptr;  ///< first host byte
+  /// Where jumps and the branch table lead; the latter with the EIP in R8D. A dead block has a jump
+  /// to the dispatcher there: nothing that was in it when it died comes back into it.
   const u8* entry = nullptr;
-  /// From the branch table, with the EIP in R8D: a NOP before the entry, which becomes a jump to
-  /// the dispatcher when the block dies.
-  const u8* indirect_entry = nullptr;
   u32 code_size = 0;
   std::vector<FaultPoint> points;  ///< by host_offset
   std::vector<u32> exits;          ///< numbers of its exit sites

@@ -5,6 +5,10 @@
 
 namespace ringshift::translator {
 
+namespace {
+constexpr std::ptrdiff_t kJumpBytes = 5;
+}  // namespace
+
 BlockStore::BlockStore(cpu::CodeArea& area, const Stubs& stubs, mmu::MemoryMap& map,
                        mmu::WriteObserver& observer, cpu::Processor& processor)
     : area_(area), stubs_(stubs), map_(map), observer_(observer), processor_(processor) {}
@@ -75,6 +79,8 @@ void BlockStore::detach(Block& block, PhysicalAddress page) {
   }
 }
 
+/// Call stacks that lead into it must be forgotten (deaths()), and generated code that has called
+/// out of it must not be returned to.
 void BlockStore::kill(Block& block) {
   if (block.dead) return;
   block.dead = true;
@@ -86,8 +92,8 @@ void BlockStore::kill(Block& block) {
   // Jumps into it go to the dispatcher again, and branch tables that know it miss.
   while (!block.entrances.empty()) unlink(block.entrances.back());
   for (const u32 number : block.exits) unlink(number);
-  u8* entry = area_.writable(block.indirect_entry);
-  const auto distance = static_cast<i32>(stubs_.miss - block.entry);
+  u8* entry = area_.writable(block.entry);
+  const auto distance = static_cast<i32>(stubs_.miss - (block.entry + kJumpBytes));
   entry[0] = 0xE9;
   std::memcpy(entry + 1, &distance, sizeof distance);
   detach(block, block.address.page());

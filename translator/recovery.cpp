@@ -23,9 +23,11 @@ constexpr int kHostRegisters[8] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX,
 /// Whether the host instruction reaches into the guest's memory: by a GS override, or by the
 /// register that holds the window's address.
 bool accesses_window(const std::string& host_text) {
-  if (host_text.starts_with("lea ")) return false;
-  return host_text.find("gs:") != std::string::npos || host_text.find("r13") != std::string::npos ||
-         host_text.find("r15") != std::string::npos;
+  const std::size_t bracket = host_text.find('[');
+  if (bracket == std::string::npos || host_text.starts_with("lea ")) return false;
+  return host_text.find("gs:") != std::string::npos ||
+         host_text.find("r13", bracket) != std::string::npos ||
+         host_text.find("r15", bracket) != std::string::npos;
 }
 
 }  // namespace

@@ -301,11 +301,10 @@ void Translator::follow_link(u32 exit) {
       mode_.code_limit() == CodeLimit::Strict || processor_.attention()) {
     return;
   }
-  const bool backward = target <= site.from->eip + site.from->bytes;
   const u64 flushes = cache_flushes_;
   bury_doomed();
   refresh();
-  Block* block = next_block(target, backward ? EntryKind::LoopHead : EntryKind::Ordinary);
+  Block* block = next_block(target);
   if (block == nullptr || flushes != cache_flushes_) return;
   ExitSite& again = store_.exit(exit);
   if (again.from->dead) return;
@@ -319,7 +318,7 @@ void Translator::follow_link(u32 exit) {
       page_links_.push_back(exit);
     }
   } else if (again.by_table != nullptr) {
-    lanes_.learn(*lane_, target, static_cast<u32>(block->indirect_entry - area_.executable()));
+    lanes_.learn(*lane_, target, static_cast<u32>(block->entry - area_.executable()));
     store_.link_by_table(exit);
   }
 }
@@ -331,7 +330,7 @@ void Translator::follow_indirect(u32 eip) {
   bury_doomed();
   refresh();
   if (Block* block = next_block(eip)) {
-    lanes_.learn(*lane_, eip, static_cast<u32>(block->indirect_entry - area_.executable()));
+    lanes_.learn(*lane_, eip, static_cast<u32>(block->entry - area_.executable()));
   }
 }
 

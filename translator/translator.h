@@ -68,7 +68,7 @@ class Translator final : public cpu::Engine,
   void refresh();
   void enter(const Block& block);
   void check_lockstep(bool faulted);
-  Block* next_block(u64 rip, EntryKind kind = EntryKind::Ordinary);
+  Block* next_block(u64 rip);
   void follow_link(u32 exit);
   void follow_indirect(u32 eip);
   bool interpret_one();
@@ -89,7 +89,7 @@ class Translator final : public cpu::Engine,
   };
   /// Where the code at `linear` lies, if it can be fetched without a fault.
   std::optional<CodePlace> locate(u64 linear);
-  Block* translate(u64 rip, const CodePlace& place, Mode mode, EntryKind kind);
+  Block* translate(u64 rip, const CodePlace& place, Mode mode);
   void decode_block(u64 rip, const CodePlace& place, Mode mode,
                     std::vector<SourceInstruction>& source, Block& block);
   void decode_crossing(u64 rip, const CodePlace& place, Mode mode,

@@ -1,4 +1,5 @@
 // Instructions that the host executes as they are, on the registers that stand for the guest's.
+#include "cpu/encoding.h"
 #include "translator/emit/block_emitter.h"
 #include "translator/emit/reencode.h"
 #include "translator/emit/registers.h"
@@ -48,7 +49,7 @@ constexpr u8 kLea = 0x8D;
 
 /// Whether it certainly writes its first operand: MOV, LEA and arithmetic but for CMP.
 bool writes_destination(const Instruction& instruction) {
-  if (instruction.bytes[0] == 0x0F) return false;
+  if (cpu::parse_encoding(instruction).map != cpu::OpcodeMap::Primary) return false;
   const u8 opcode = instruction.opcode;
   const bool arithmetic = opcode < 0x38 && (opcode & 7) < 6;
   const bool moves = opcode == 0x8B || opcode == 0x89 || opcode == kLea;
