@@ -79,6 +79,7 @@ struct Block {
   u16 bytes = 0;
   u16 instructions = 0;
   bool crosses_page = false;
+  bool second_global = false;  ///< if it crosses: the second page is Mode::kGlobal too
   bool dead = false;
   const u8* code = nullptr;  ///< first host byte
   /// Where jumps and the branch table lead; the latter with the EIP in R8D. A dead block has a jump
@@ -90,6 +91,8 @@ struct Block {
   std::vector<u32> entrances;      ///< exit sites of others that are linked to it
   Block* next_in_bucket = nullptr;
 
+  /// All address spaces map all of its bytes alike.
+  bool everywhere() const { return mode.has(Mode::kGlobal) && (!crosses_page || second_global); }
   /// The point that `host` lies behind; the first one for the indirect entry.
   const FaultPoint& point_at(const u8* host) const;
 };

@@ -124,7 +124,7 @@ void LaneCache::keep_small(Lane& lane) {
 
 void LaneCache::forget(u32 space, LinearAddress first, u64 length) {
   for (const auto& [key, lane] : lanes_) {
-    if (key.space != space) continue;
+    if (key.space != space && key.space != LaneKey::kAllSpaces) continue;
     // An instruction of the page before may end in this one.
     const u64 from = (first.value - key.code_base - cpu::kLongestInstruction) & 0xFFFFFFFF;
     const u64 bytes = length + cpu::kLongestInstruction;

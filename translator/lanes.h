@@ -15,6 +15,8 @@
 namespace ringshift::translator {
 
 struct LaneKey {
+  static constexpr u32 kAllSpaces = ~u32{0};
+
   u32 space = 0;
   Mode mode;
   u64 code_base = 0;  ///< of CS

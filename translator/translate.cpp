@@ -164,6 +164,7 @@ void Translator::decode_crossing(u64 rip, const CodePlace& place, Mode mode,
   }
   note_site_kind(item, place.address.value);
   block.crosses_page = true;
+  block.second_global = second->global;
   block.second_page = second->address.page();
   block.bytes = item.instruction.length;
   source.push_back(item);

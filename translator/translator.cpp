@@ -142,13 +142,18 @@ void Translator::refresh() {
     segments_stale_ = false;
     view_segments();
   }
-  if (lane_ == nullptr || calls_stale_ || lane_->deaths_seen != store_.deaths()) activate_lane();
 }
 
-void Translator::activate_lane() {
+/// Code that all address spaces map alike, a kernel's, has a lane for all of them together; what
+/// isn't mapped so never gets into it.
+void Translator::activate_lane(const Block& block) {
   const u64 code_base = processor_.state.segment(cpu::SegmentName::CS).base;
-  lane_ = &lanes_.find({window_.space, mode_, code_base});
-  lane_code_base_ = code_base;
+  const bool shared = !mode_.has(Mode::kUser) && block.everywhere();
+  if (lane_ == nullptr || lane_shared_ != shared) {
+    lane_ = &lanes_.find({shared ? LaneKey::kAllSpaces : window_.space, mode_, code_base});
+    lane_shared_ = shared;
+    lane_code_base_ = code_base;
+  }
   if (calls_stale_ || lane_->deaths_seen != store_.deaths()) lane_->reset_calls();
   lane_->deaths_seen = store_.deaths();
   calls_stale_ = false;
@@ -204,6 +209,7 @@ void Translator::check_lockstep(bool faulted) {
 }
 
 void Translator::enter(const Block& block) {
+  activate_lane(block);
   if (lockstep_) lockstep_->begin(block);
   give_state();
   set_gs_base();
@@ -308,8 +314,8 @@ void Translator::follow_link(u32 exit) {
   if (block == nullptr || flushes != cache_flushes_) return;
   ExitSite& again = store_.exit(exit);
   if (again.from->dead) return;
-  const bool both_global = again.from->mode.has(Mode::kGlobal) && block->mode.has(Mode::kGlobal) &&
-                           mode_.has(Mode::kFlatCode);
+  const bool both_global =
+      again.from->everywhere() && block->everywhere() && mode_.has(Mode::kFlatCode);
   const bool holds =
       (!again.other_page && !block->crosses_page) || both_global || !mode_.has(Mode::kPaging);
   if (holds) {
@@ -317,10 +323,16 @@ void Translator::follow_link(u32 exit) {
     if ((again.other_page || block->crosses_page) && !std::exchange(again.in_page_links, true)) {
       page_links_.push_back(exit);
     }
-  } else if (again.by_table != nullptr) {
-    lanes_.learn(*lane_, target, static_cast<u32>(block->entry - area_.executable()));
+  } else if (again.by_table != nullptr && learn(target, *block)) {
     store_.link_by_table(exit);
   }
+}
+
+/// The branch table that has just missed knows the block from now on. False: it may not.
+bool Translator::learn(u32 eip, const Block& block) {
+  if (lane_ == nullptr || (lane_shared_ && !block.everywhere())) return false;
+  lanes_.learn(*lane_, eip, static_cast<u32>(block.entry - area_.executable()));
+  return true;
 }
 
 void Translator::follow_indirect(u32 eip) {
@@ -329,9 +341,7 @@ void Translator::follow_indirect(u32 eip) {
   if (!options_.on(Optimisation::BranchTable) || processor_.attention()) return;
   bury_doomed();
   refresh();
-  if (Block* block = next_block(eip)) {
-    lanes_.learn(*lane_, eip, static_cast<u32>(block->entry - area_.executable()));
-  }
+  if (const Block* block = next_block(eip)) learn(eip, *block);
 }
 
 u64 Translator::call_out_entry(Context* context, u32 number) {

@@ -75,7 +75,8 @@ class Translator final : public cpu::Engine,
   void take_state();
   void translate_fpu_pointer();
   void give_state();
-  void activate_lane();
+  void activate_lane(const Block& block);
+  bool learn(u32 eip, const Block& block);
   void set_gs_base();
   static u64 call_out_entry(Context* context, u32 number);
   bool execute_call_out(const CallOut& item);
@@ -147,6 +148,7 @@ class Translator final : public cpu::Engine,
   bool segments_stale_ = true;
   mmu::Window window_;
   Lane* lane_ = nullptr;
+  bool lane_shared_ = false;
   u64 lane_code_base_ = 0;
   u64 host_gs_ = ~u64{0};
   u64 platform_tsc_offset_ = 0;  ///< the platform's counter minus the host's
