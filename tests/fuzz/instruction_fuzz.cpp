@@ -203,7 +203,10 @@ class Fuzzer {
 
   Run run(HostEngine& host, const Program& program) {
     reset(host.memory(), program);
-    host.place_code(program.address, {program.code.data(), program.placed});
+    // What jumps to an address has it in a register, which may become an operand's.
+    const bool row = program.parts.size() > 1;
+    host.place_code(program.address, {program.code.data(), program.placed},
+                    row ? HostEngine::WayBack::Trap : HostEngine::WayBack::Jump);
     Run run{program.image, {}};
     run.outcome = host.run(run.image);
     return run;
