@@ -51,6 +51,7 @@ struct ExitSite {
   const u8* by_table = nullptr;  ///< goes through the branch table
   u32 target = 0;                ///< EIP
   bool other_page = false;
+  bool in_page_links = false;  ///< the translator has it in its list of such links
 };
 
 /// Whether a block goes on behind an instruction that may change modes and segments: most loads of
@@ -78,18 +79,20 @@ struct Block {
   u16 bytes = 0;
   u16 instructions = 0;
   bool crosses_page = false;
+  bool second_global = false;  ///< if it crosses: the second page is Mode::kGlobal too
   bool dead = false;
   const u8* code = nullptr;  ///< first host byte
+  /// Where jumps and the branch table lead; the latter with the EIP in R8D. A dead block has a jump
+  /// to the dispatcher there: nothing that was in it when it died comes back into it.
   const u8* entry = nullptr;
-  /// From the branch table, with the EIP in R8D: a NOP before the entry, which becomes a jump to
-  /// the dispatcher when the block dies.
-  const u8* indirect_entry = nullptr;
   u32 code_size = 0;
   std::vector<FaultPoint> points;  ///< by host_offset
   std::vector<u32> exits;          ///< numbers of its exit sites
   std::vector<u32> entrances;      ///< exit sites of others that are linked to it
   Block* next_in_bucket = nullptr;
 
+  /// All address spaces map all of its bytes alike.
+  bool everywhere() const { return mode.has(Mode::kGlobal) && (!crosses_page || second_global); }
   /// The point that `host` lies behind; the first one for the indirect entry.
   const FaultPoint& point_at(const u8* host) const;
 };

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace ringshift::translator {
 
@@ -141,13 +142,18 @@ void Translator::refresh() {
     segments_stale_ = false;
     view_segments();
   }
-  if (lane_ == nullptr || calls_stale_ || lane_->deaths_seen != store_.deaths()) activate_lane();
 }
 
-void Translator::activate_lane() {
+/// Code that all address spaces map alike, a kernel's, has a lane for all of them together; what
+/// isn't mapped so never gets into it.
+void Translator::activate_lane(const Block& block) {
   const u64 code_base = processor_.state.segment(cpu::SegmentName::CS).base;
-  lane_ = &lanes_.find({window_.space, mode_, code_base});
-  lane_code_base_ = code_base;
+  const bool shared = !mode_.has(Mode::kUser) && block.everywhere();
+  if (lane_ == nullptr || lane_shared_ != shared) {
+    lane_ = &lanes_.find({shared ? LaneKey::kAllSpaces : window_.space, mode_, code_base});
+    lane_shared_ = shared;
+    lane_code_base_ = code_base;
+  }
   if (calls_stale_ || lane_->deaths_seen != store_.deaths()) lane_->reset_calls();
   lane_->deaths_seen = store_.deaths();
   calls_stale_ = false;
@@ -203,6 +209,7 @@ void Translator::check_lockstep(bool faulted) {
 }
 
 void Translator::enter(const Block& block) {
+  activate_lane(block);
   if (lockstep_) lockstep_->begin(block);
   give_state();
   set_gs_base();
@@ -300,35 +307,41 @@ void Translator::follow_link(u32 exit) {
       mode_.code_limit() == CodeLimit::Strict || processor_.attention()) {
     return;
   }
-  const bool backward = target <= site.from->eip + site.from->bytes;
   const u64 flushes = cache_flushes_;
   bury_doomed();
   refresh();
-  Block* block = next_block(target, backward ? EntryKind::LoopHead : EntryKind::Ordinary);
+  Block* block = next_block(target);
   if (block == nullptr || flushes != cache_flushes_) return;
   ExitSite& again = store_.exit(exit);
   if (again.from->dead) return;
-  const bool both_global = again.from->mode.has(Mode::kGlobal) && block->mode.has(Mode::kGlobal) &&
-                           mode_.has(Mode::kFlatCode);
+  const bool both_global =
+      again.from->everywhere() && block->everywhere() && mode_.has(Mode::kFlatCode);
   const bool holds =
       (!again.other_page && !block->crosses_page) || both_global || !mode_.has(Mode::kPaging);
   if (holds) {
     store_.link(exit, *block);
-    if (again.other_page || block->crosses_page) page_links_.push_back(exit);
-  } else if (again.by_table != nullptr) {
-    lane_->learn(target, static_cast<u32>(block->indirect_entry - area_.executable()));
+    if ((again.other_page || block->crosses_page) && !std::exchange(again.in_page_links, true)) {
+      page_links_.push_back(exit);
+    }
+  } else if (again.by_table != nullptr && learn(target, *block)) {
     store_.link_by_table(exit);
   }
 }
 
+/// The branch table that has just missed knows the block from now on. False: it may not.
+bool Translator::learn(u32 eip, const Block& block) {
+  if (lane_ == nullptr || (lane_shared_ && !block.everywhere())) return false;
+  lanes_.learn(*lane_, eip, static_cast<u32>(block.entry - area_.executable()));
+  return true;
+}
+
 void Translator::follow_indirect(u32 eip) {
   processor_.state.rip = eip;
+  if (lane_ != nullptr) lanes_.note_miss(*lane_, eip);
   if (!options_.on(Optimisation::BranchTable) || processor_.attention()) return;
   bury_doomed();
   refresh();
-  if (Block* block = next_block(eip)) {
-    lane_->learn(eip, static_cast<u32>(block->indirect_entry - area_.executable()));
-  }
+  if (const Block* block = next_block(eip)) learn(eip, *block);
 }
 
 u64 Translator::call_out_entry(Context* context, u32 number) {
@@ -404,8 +417,8 @@ bool Translator::execute_call_out(const CallOut& item) {
     mode_stale_ = true;
     return false;
   }
-  return !item.block->dead && !processor_.attention() && !space_stale_ && !calls_stale_ &&
-         lane_->deaths_seen == store_.deaths() &&
+  return !item.block->dead && !flush_due_ && !processor_.attention() && !space_stale_ &&
+         !calls_stale_ && lane_->deaths_seen == store_.deaths() &&
          context_.exit_request.load(std::memory_order_relaxed) == 0;
 }
 
@@ -436,12 +449,14 @@ void Translator::on_mapping_changed(u32 space, LinearAddress first, u64 length) 
   calls_stale_ = true;
   lanes_.forget(space, first, length);
   std::erase_if(page_links_, [&](u32 exit) {
-    const ExitSite& site = store_.exit(exit);
+    ExitSite& site = store_.exit(exit);
     const bool in_range = length >= (u64{1} << 32) ||
                           site.target - (first.value - 16) < length + 16 ||
                           !site.from->mode.has(Mode::kFlatCode);
-    if (in_range) store_.unlink(exit);
-    return in_range;
+    if (!in_range) return false;
+    site.in_page_links = false;
+    store_.unlink(exit);
+    return true;
   });
 }
 
