@@ -124,7 +124,8 @@ bool Lockstep::step(const SourceInstruction& source) {
     writes_.resize(mark);
     return false;
   }
-  if (completion != Completion::Branch) {
+  branched_ = completion == Completion::Branch;
+  if (!branched_) {
     state.rip = (state.rip + source.instruction.length) & 0xFFFFFFFF;
   }
   for (std::size_t i = mark; i < writes_.size(); ++i) {
@@ -153,6 +154,7 @@ void Lockstep::begin(const Block& block) {
     if (state.rip != source.eip || !step(source)) break;
     states_.push_back(state);
     write_marks_.push_back(writes_.size());
+    if (branched_) break;  // if only to the next instruction: translated code leaves the block
   }
   trying_ = false;
   for (std::size_t i = writes_.size(); i-- > 0;) {

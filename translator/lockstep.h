@@ -65,6 +65,7 @@ class Lockstep final : private mmu::AccessJournal {
   const std::vector<SourceInstruction>* source_ = nullptr;
   bool trying_ = false;
   bool denied_ = false;
+  bool branched_ = false;                 ///< the last step was a branch, taken
   std::vector<cpu::State> states_;        ///< after so many instructions
   std::vector<std::size_t> write_marks_;  ///< writes made by then
   std::vector<Write> writes_;
