@@ -33,6 +33,15 @@ struct FaultPoint {
   bool boundary = false;  ///< exactly here the guest is between two instructions
 };
 
+/// Where the host's last-instruction pointer may point: at the copy of an x87 instruction.
+struct X87Point {
+  u32 host_offset = 0;   ///< from the block's code
+  u16 guest_offset = 0;  ///< from the block's EIP
+  u16 opcode = 0;        ///< FOP: low bits of the first byte, the ModRM byte
+  bool has_memory = false;
+  cpu::SegmentName segment = cpu::SegmentName::DS;  ///< of the operand
+};
+
 /// The guest's state at a host address, as far as it isn't where it belongs anyway.
 struct Recovered {
   std::array<u64, 8> gpr{};
@@ -87,6 +96,7 @@ struct Block {
   const u8* entry = nullptr;
   u32 code_size = 0;
   std::vector<FaultPoint> points;  ///< by host_offset
+  std::vector<X87Point> x87;       ///< likewise
   std::vector<u32> exits;          ///< numbers of its exit sites
   std::vector<u32> entrances;      ///< exit sites of others that are linked to it
   Block* next_in_bucket = nullptr;
@@ -95,6 +105,8 @@ struct Block {
   bool everywhere() const { return mode.has(Mode::kGlobal) && (!crosses_page || second_global); }
   /// The point that `host` lies behind; the first one for the indirect entry.
   const FaultPoint& point_at(const u8* host) const;
+  /// The x87 instruction whose copy begins at `host`, or null.
+  const X87Point* x87_at(const u8* host) const;
 };
 
 }  // namespace ringshift::translator

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <utility>
 
+#include "cpu/host_unit/x87_image.h"
+
 namespace ringshift::translator {
 
 namespace {
@@ -86,6 +88,7 @@ cpu::Exit Translator::run() {
   mode_stale_ = segments_stale_ = true;
   platform_tsc_offset_ = processor_.platform().host_time_stamp_offset().value_or(0);
   for (;;) {
+    if (failed_) return cpu::Exit::Failure;
     if (context_.exit_request.exchange(0, std::memory_order_relaxed) != 0) {
       count(ExitCause::Event);
       return processor_.take_kick() ? cpu::Exit::Kicked : cpu::Exit::Deadline;
@@ -183,6 +186,7 @@ void Translator::enable_recovery_checks() {
   // Flags that nothing looks at are for no one to compare.
   options_.disable(Optimisation::FlagLiveness);
   enable_lockstep();
+  lockstep_->keep_states();
   checks_recovery_ = true;
 }
 
@@ -201,16 +205,14 @@ Result<void> Translator::enable_perf_map() {
   return {};
 }
 
-void Translator::check_lockstep(bool faulted) {
-  const std::string difference = lockstep_->compare(faulted);
-  if (difference.empty()) return;
-  std::fprintf(stderr, "%s", difference.c_str());
-  std::abort();
+std::string Translator::failure() const {
+  return lockstep_ ? lockstep_->report() : std::string();
 }
 
 void Translator::enter(const Block& block) {
   activate_lane(block);
   if (lockstep_) lockstep_->begin(block);
+  if (block.dead) return;  // the trial has written to it
   give_state();
   set_gs_base();
   context_.window = window_.base;
@@ -226,13 +228,13 @@ void Translator::enter(const Block& block) {
   stepping_ = false;
   lane_->call_stack = context_.call_stack;
   const auto reason = static_cast<Leave>(context_.exit_reason);
-  if (reason == Leave::Refused) return;
-  if (reason == Leave::CallOut) return;  // execute_call_out() has seen to all
-  take_state();
+  // execute_call_out() has seen to all.
+  if (reason != Leave::Refused && reason != Leave::CallOut) take_state();
   if (lockstep_) {
     if (reason == Leave::Link) processor_.state.rip = store_.exit(context_.exit_value).target;
     if (reason == Leave::Indirect) processor_.state.rip = context_.exit_value;
-    check_lockstep(reason == Leave::Emulate);
+    if (!lockstep_->end(reason)) failed_ = true;
+    if (failed_) return;
   }
   switch (reason) {
     case Leave::Link:
@@ -262,25 +264,35 @@ void Translator::take_state() {
   state.rflags = (state.rflags & kKept) | arithmetic |
                  (context_.interrupt_flag != 0 ? u64{eflags::IF} : 0) |
                  (context_.direction != 0 ? u64{eflags::DF} : 0);
-  translate_fpu_pointer();
+  translate_fpu_pointers();
 }
 
-/// FIP names the host instruction: the guest's takes its place, with CS in the upper half (FXSAVE's
-/// 64-bit form, read as the 32-bit one). Must happen before its block can go. SDM 1 §10.5.1.
-void Translator::translate_fpu_pointer() {
-  constexpr std::size_t kPointer = 8;
-  State& state = processor_.state;
-  u8* const at = state.extended.legacy.data() + kPointer;
-  u64 pointer = 0;
-  std::memcpy(&pointer, at, sizeof pointer);
+/// An x87 instruction that the host has executed has left its own address behind: the guest's takes
+/// its place, before its block can go. Hosts differ in whether it also left its opcode and operand;
+/// those are the guest's only after an unmasked exception (Feature::FdpExceptionsOnly). SDM 1
+/// §8.1.8, §8.1.9.
+void Translator::translate_fpu_pointers() {
+  namespace image = cpu::image;
+  cpu::ExtendedState& extended = processor_.state.extended;
+  const u64 pointer = image::load<u64>(extended, image::kInstructionOffset);
   if (!area_.contains(pointer)) [[likely]]
     return;
   const auto* host = reinterpret_cast<const u8*>(pointer);
   const Block* block = store_.at_host(host);
-  if (block == nullptr) return;
-  const u64 eip = (block->eip + block->point_at(host).guest_offset) & 0xFFFFFFFF;
-  pointer = eip | u64{state.segment(cpu::SegmentName::CS).selector} << 32;
-  std::memcpy(at, &pointer, sizeof pointer);
+  const X87Point* point = block == nullptr ? nullptr : block->x87_at(host);
+  u16 opcode = context_.x87_opcode;
+  u32 data = context_.x87_data;
+  if (point != nullptr && image::exception_pending(extended)) {
+    // What is as it was when the state was loaded hasn't been left by this instruction.
+    const auto found = static_cast<u32>(image::load<u64>(extended, image::kDataOffset));
+    const auto base = static_cast<u32>(processor_.state.segment(point->segment).base);
+    if (point->has_memory && found != data) data = found - base;
+    if (image::load<u16>(extended, image::kOpcode) != opcode) opcode = point->opcode;
+  }
+  const u32 eip = point == nullptr ? 0 : block->eip + point->guest_offset;
+  image::store<u16>(extended, image::kOpcode, opcode);
+  image::store<u64>(extended, image::kInstructionOffset, eip);
+  image::store<u64>(extended, image::kDataOffset, data);
 }
 
 void Translator::give_state() {
@@ -376,6 +388,10 @@ void Translator::view_segments() {
 bool Translator::execute_call_out(const CallOut& item) {
   State& state = processor_.state;
   state.rip = item.eip;
+  if (lockstep_ && !lockstep_->at_call_out()) {
+    failed_ = true;
+    return false;
+  }
   if (item.whole) {
     interpret_one();
     return false;

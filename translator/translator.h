@@ -54,6 +54,7 @@ class Translator final : public cpu::Engine,
   cpu::Exit run() override;
   void wake() override;
   cpu::EngineStatistics statistics() const override;
+  std::string failure() const override;
 
   // CodeCacheClient.
   void code_written(PhysicalAddress address, u64 length) override;
@@ -67,13 +68,12 @@ class Translator final : public cpu::Engine,
   // translator.cpp: the dispatcher
   void refresh();
   void enter(const Block& block);
-  void check_lockstep(bool faulted);
   Block* next_block(u64 rip);
   void follow_link(u32 exit);
   void follow_indirect(u32 eip);
   bool interpret_one();
   void take_state();
-  void translate_fpu_pointer();
+  void translate_fpu_pointers();
   void give_state();
   void activate_lane(const Block& block);
   bool learn(u32 eip, const Block& block);
@@ -135,6 +135,7 @@ class Translator final : public cpu::Engine,
   LaneCache lanes_;
   Context context_;
   std::unique_ptr<Lockstep> lockstep_;
+  bool failed_ = false;  ///< lockstep has found a difference
   bool checks_recovery_ = false;
   bool stepping_ = false;  ///< through a block for check_recovery()
   std::unique_ptr<CodeListing> listing_;

@@ -104,6 +104,7 @@ class BlockEmitter {
   void emit_fpu();
   bool fpu_allowed(cpu::TranslationPolicy policy) const;
   void ensure_fpu();
+  void note_x87();
   bool copy_with(const HostMemory* memory);
   bool copy_with_legacy_base(const HostMemory& memory);
 
