@@ -56,7 +56,7 @@ Translator::Translator(cpu::Processor& processor, const Surroundings& surroundin
       options_(options),
       interpreter_(processor),
       shadow_(std::move(shadow)),
-      area_(kCodeCapacity),
+      area_(options.code_capacity()),
       stubs_(Stubs::emit(area_)),
       store_(area_, stubs_, map_, *this, processor),
       lanes_(stubs_),

@@ -118,7 +118,6 @@ class Translator final : public cpu::Engine,
   void note_faulting_site(const Block& block, const FaultPoint& point);
   void note_site(std::unordered_set<u64>& sites, const Block& block, const FaultPoint& point);
 
-  static constexpr std::size_t kCodeCapacity = std::size_t{64} << 20;
   /// Of what is known of blocks: generated code is about as large.
   static constexpr std::size_t kMostFootprint = std::size_t{128} << 20;
   static constexpr std::size_t kRoomForBlock = std::size_t{256} << 10;
