@@ -177,6 +177,11 @@ bool Lockstep::first_time() {
 bool Lockstep::step(const SourceInstruction& source) {
   State& state = processor_.state;
   const cpu::Instruction& instruction = source.instruction;
+  if (is_fpu(instruction.policy) && (state.cr0 & cpu::cr0::NE) == 0 &&
+      image::exception_pending(state.extended)) {
+    outcome_ = Outcome::Denied;  // it would reach the interrupt controller
+    return false;
+  }
   denied_ = false;
   state.sti_shadow = false;
   Completion completion = instruction.handler(processor_, instruction);
@@ -189,12 +194,9 @@ bool Lockstep::step(const SourceInstruction& source) {
     }
   }
   if (denied_ || completion == Completion::Fault || completion == Completion::Repeat) {
-    // Other than strings, only x87 instructions repeat: until the interrupt of FERR# comes.
-    const bool string = instruction.policy == TranslationPolicy::String;
     outcome_ = denied_                           ? Outcome::Denied
                : completion == Completion::Fault ? Outcome::Faulted
-               : string                          ? Outcome::Open
-                                                 : Outcome::Denied;
+                                                 : Outcome::Open;
     vector_ = static_cast<u8>(processor_.pending_exception().vector);
     return false;
   }
