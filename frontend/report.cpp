@@ -1,6 +1,5 @@
 #include "frontend/report.h"
 
-
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>

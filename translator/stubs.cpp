@@ -171,6 +171,9 @@ class StubEmitter {
     a_.call(CONTEXT_FIELD(call_out));
     a_.test(x86::eax, x86::eax);
     a_.jne(leaving);
+    // A request that came before this is seen here; one that comes later finds generated code.
+    a_.cmp(CONTEXT_FIELD(exit_request), 0);
+    a_.jne(leaving);
     a_.mov(x86::rsp, CONTEXT_FIELD(call_stack));
     restore_registers();
     a_.ret();

@@ -214,6 +214,7 @@ std::string Translator::failure() const {
 void Translator::enter(const Block& block) {
   activate_lane(block);
   if (lockstep_) lockstep_->begin(block);
+  if (block.dead) return;  // the trial has written to it
   give_state();
   set_gs_base();
   context_.window = window_.base;
