@@ -106,7 +106,7 @@ void on_interrupt(int signal, siginfo_t* info, void* raw) {
   fault.registers[REG_EFL] &= ~kTrapFlag;
   if (client == nullptr) return;
   if (!client->owns_code(fault.pc())) {
-    client->on_interrupt_outside();
+    client->on_interrupt_outside(fault);
     return;
   }
   if (client->on_interrupt(fault) == Verdict::Step) fault.registers[REG_EFL] |= kTrapFlag;

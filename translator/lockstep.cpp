@@ -34,6 +34,17 @@ bool is_fpu(TranslationPolicy policy) {
   }
 }
 
+/// Whether it raises what an earlier x87 instruction has left pending. SDM 1 §8.6, §11.5.3.
+bool takes_pending_exception(const cpu::Instruction& instruction) {
+  const TranslationPolicy policy = instruction.policy;
+  if (policy != TranslationPolicy::X87 && policy != TranslationPolicy::Mmx &&
+      policy != TranslationPolicy::SimdMmx) {
+    return false;
+  }
+  const std::string_view name = cpu::mnemonic_name(instruction.mnemonic);
+  return !name.starts_with("fn") || name == "fnop";
+}
+
 bool is_repeated_string(const cpu::Instruction& instruction) {
   return instruction.policy == TranslationPolicy::String &&
          instruction.repeat != cpu::RepeatPrefix::None;
@@ -177,8 +188,8 @@ bool Lockstep::first_time() {
 bool Lockstep::step(const SourceInstruction& source) {
   State& state = processor_.state;
   const cpu::Instruction& instruction = source.instruction;
-  if (is_fpu(instruction.policy) && (state.cr0 & cpu::cr0::NE) == 0 &&
-      image::exception_pending(state.extended)) {
+  if ((state.cr0 & cpu::cr0::NE) == 0 && image::exception_pending(state.extended) &&
+      takes_pending_exception(instruction)) {
     outcome_ = Outcome::Denied;  // it would reach the interrupt controller
     return false;
   }

@@ -81,6 +81,8 @@ Translator::~Translator() {
 cpu::Exit Translator::run() {
   const SignalScope signals(*this);
   thread_.store(static_cast<int>(syscall(SYS_gettid)), std::memory_order_relaxed);
+  // A signal that came while nobody was here is forgotten; what it was about is looked at below.
+  woken_.store(false);
   host_gs_ = ~u64{0};
   processor_.host_unit().forget_host_status();
   State& state = processor_.state;
@@ -440,7 +442,9 @@ bool Translator::execute_call_out(const CallOut& item) {
 
 void Translator::wake() {
   const int thread = thread_.load(std::memory_order_relaxed);
-  if (thread != 0) syscall(SYS_tgkill, getpid(), thread, cpu::kick_signal());
+  // The host queues every one of these signals, so there is never more than one on its way.
+  if (thread != 0 && !woken_.exchange(true))
+    syscall(SYS_tgkill, getpid(), thread, cpu::kick_signal());
 }
 
 void Translator::code_written(PhysicalAddress address, u64 length) {

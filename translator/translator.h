@@ -108,7 +108,8 @@ class Translator final : public cpu::Engine,
   bool owns_code(u64 pc) const override;
   Verdict on_fault(HostFault& fault) override;
   Verdict on_interrupt(HostFault& fault) override;
-  void on_interrupt_outside() override;
+  void on_interrupt_outside(const HostFault& fault) override;
+  void note_interrupt(const HostFault& fault);
   void describe(char* buffer, std::size_t size) const override;
   bool at_boundary(const HostFault& fault, const Block*& block, const FaultPoint*& point) const;
   static Recovered recovered_state(const HostFault& fault, const Block& block,
@@ -177,6 +178,7 @@ class Translator final : public cpu::Engine,
   bool flush_due_ = false;
 
   std::atomic<int> thread_{0};
+  std::atomic<bool> woken_{false};  ///< a signal of wake()'s is on its way
   u64 translated_ = 0;
   u64 translated_instructions_ = 0;
   u64 cache_flushes_ = 0;
