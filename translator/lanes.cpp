@@ -55,6 +55,18 @@ void Lane::forget(u64 first, u64 length) {
 }
 
 Lane& LaneCache::find(const LaneKey& key) {
+  // Mostly it goes to and fro between user and kernel.
+  for (Recent& recent : recent_) {
+    if (recent.lane == nullptr || recent.key != key) continue;
+    recent.lane->last_used = ++uses_;
+    return *recent.lane;
+  }
+  Lane& lane = find_or_make(key);
+  recent_[next_recent_++ % recent_.size()] = {key, &lane};
+  return lane;
+}
+
+Lane& LaneCache::find_or_make(const LaneKey& key) {
   auto found = lanes_.find(key);
   if (found == lanes_.end()) {
     if (lanes_.size() >= kMostLanes) evict();
@@ -69,6 +81,7 @@ void LaneCache::evict() {
       lanes_.begin(), lanes_.end(),
       [](const auto& a, const auto& b) { return a.second->last_used < b.second->last_used; });
   lanes_.erase(oldest);
+  recent_ = {};
 }
 
 void LaneCache::forget(u32 space, LinearAddress first, u64 length) {
@@ -87,6 +100,7 @@ void LaneCache::forget(u32 space, LinearAddress first, u64 length) {
 
 void LaneCache::drop_space(u32 space) {
   std::erase_if(lanes_, [&](const auto& item) { return item.first.space == space; });
+  recent_ = {};
 }
 
 void LaneCache::forget_all() {

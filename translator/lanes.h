@@ -3,6 +3,7 @@
 // stack, holds for one lane only.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <tuple>
@@ -18,6 +19,7 @@ struct LaneKey {
   Mode mode;
   u64 code_base = 0;  ///< of CS
 
+  friend bool operator==(const LaneKey&, const LaneKey&) = default;
   friend bool operator<(const LaneKey& a, const LaneKey& b) {
     return std::tuple(a.space, a.mode.bits(), a.code_base) <
            std::tuple(b.space, b.mode.bits(), b.code_base);
@@ -73,11 +75,20 @@ class LaneCache {
 
  private:
   static constexpr std::size_t kMostLanes = 128;
+  struct Recent {
+    LaneKey key;
+    Lane* lane = nullptr;
+  };
+
+  Lane& find_or_make(const LaneKey& key);
+
   void evict();
 
   const Stubs& stubs_;
   std::map<LaneKey, std::unique_ptr<Lane>> lanes_;
   u64 uses_ = 0;
+  std::array<Recent, 4> recent_;
+  unsigned next_recent_ = 0;
 };
 
 }  // namespace ringshift::translator

@@ -202,14 +202,19 @@ void Translator::check_lockstep(bool faulted) {
   std::abort();
 }
 
-void Translator::enter(const Block& block) {
-  if (lockstep_) lockstep_->begin(block);
+/// All that generated code needs to run `block`.
+void Translator::prepare(const Block& block) {
   give_state();
   set_gs_base();
   context_.window = window_.base;
   context_.branch_table = lane_->table();
   context_.call_stack = lane_->call_stack;
   context_.entry = block.entry;
+}
+
+void Translator::enter(const Block& block) {
+  if (lockstep_) lockstep_->begin(block);
+  prepare(block);
   stepping_ = checks_recovery_ && lockstep_->first_time();
   if (stepping_) {
     context_.step_entry = reinterpret_cast<u64>(block.entry);
@@ -221,6 +226,10 @@ void Translator::enter(const Block& block) {
   const auto reason = static_cast<Leave>(context_.exit_reason);
   if (reason == Leave::Refused) return;
   if (reason == Leave::CallOut) return;  // execute_call_out() has seen to all
+  if (reason == Leave::CallOutAndEvent) {
+    discount(store_.call_out(context_.exit_value));
+    return;
+  }
   take_state();
   if (lockstep_) {
     if (reason == Leave::Link) processor_.state.rip = store_.exit(context_.exit_value).target;
@@ -241,6 +250,7 @@ void Translator::enter(const Block& block) {
       return;
     case Leave::Event:
     case Leave::CallOut:
+    case Leave::CallOutAndEvent:
     case Leave::Refused:
       return;
   }
@@ -331,19 +341,42 @@ void Translator::follow_indirect(u32 eip) {
   }
 }
 
-u64 Translator::call_out_entry(Context* context, u32 number) {
+Onward Translator::call_out_entry(Context* context, u32 number) {
   auto* self = static_cast<Translator*>(context->owner);
   self->take_state();
   const CallOut& item = self->store_.call_out(number);
-  const u8 counted = item.counted_ahead;
   // What the interpreter executes isn't counted as native, nor is what won't be executed now.
-  if (counted != 0) --context->instructions;
-  if (!self->execute_call_out(item)) {
-    if (counted != 0) context->instructions -= counted - 1;
-    return 1;
+  if (item.counted_ahead != 0) --context->instructions;
+  context->exit_value = number;
+  if (self->execute_call_out(item)) {
+    self->give_state();
+    return Onward::Stay;
   }
-  self->give_state();
-  return 0;
+  self->discount(item);
+  context->call_stack += sizeof(u64);  // the return into the block
+  return self->go_on() ? Onward::Elsewhere : Onward::Leave;
+}
+
+/// The rest of a run behind a call-out won't be executed now.
+void Translator::discount(const CallOut& item) {
+  if (item.counted_ahead != 0) context_.instructions -= item.counted_ahead - 1;
+}
+
+/// Prepares to enter the block at CS:RIP after a call-out, if nothing else has to be done before
+/// and it has been translated already.
+bool Translator::go_on() {
+  if (lockstep_ || processor_.attention() || flush_due_ || !doomed_.empty() || lane_ == nullptr ||
+      context_.exit_request.load(std::memory_order_relaxed) != 0) {
+    return false;
+  }
+  lane_->call_stack = context_.call_stack;
+  refresh();
+  context_.call_stack = lane_->call_stack;
+  if (mode_.has(Mode::kStepwise)) return false;
+  const Block* block = known_block(processor_.state.rip);
+  if (block == nullptr) return false;
+  prepare(*block);
+  return true;
 }
 
 /// Whether the processor is in the mode still that the current block was made for.
