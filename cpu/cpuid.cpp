@@ -82,6 +82,8 @@ bool independent_of_host(Feature feature) {
     case Feature::TscDeadline:
     case Feature::Hypervisor:
     case Feature::TscAdjust:
+    case Feature::FdpExceptionsOnly:
+    case Feature::NoFpuSelectors:
     case Feature::Smep:
     case Feature::Smap:
     case Feature::Umip:

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <csignal>
+#include <string>
 #include <string_view>
 
 #include "cpu/types.h"
@@ -17,6 +18,7 @@ enum class Exit : u8 {
   Kicked,    ///< Processor::kick() was called
   Halt,      ///< HLT with nothing to deliver
   Shutdown,  ///< triple fault
+  Failure,   ///< the engine can't go on; see Engine::failure()
 };
 
 /// What makes an engine leave the code that it generated: a closed set, counted for `--stats`.
@@ -91,6 +93,8 @@ class Engine {
   /// it with kick_signal() when a deadline has come.
   virtual bool polls_deadlines() const { return false; }
   virtual EngineStatistics statistics() const = 0;
+  /// Why run() returned Exit::Failure: a report of one or more lines.
+  virtual std::string failure() const { return {}; }
 };
 
 }  // namespace ringshift::cpu

@@ -152,6 +152,10 @@ MachineEnd Machine::run() {
         // The chipset answers the processor's shutdown cycle with a reset.
         reset_requested_ = true;
         break;
+      case cpu::Exit::Failure:
+        end_ = MachineEnd{MachineEnd::Reason::HostFailure, 0, engine_->failure(),
+                          processor_->state};
+        break;
     }
   }
   deadline_timer_.reset();

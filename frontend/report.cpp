@@ -1,7 +1,5 @@
 #include "frontend/report.h"
 
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -93,10 +91,12 @@ std::string without_blank_tail(const std::string& screen) {
 }
 
 u64 RunStatistics::resident_process() {
-  std::ifstream file("/proc/self/statm");
-  u64 size = 0, resident = 0;
-  file >> size >> resident;
-  return resident * static_cast<u64>(sysconf(_SC_PAGESIZE));
+  std::ifstream file("/proc/self/smaps_rollup");
+  u64 kib = 0;
+  for (std::string word; file >> word;) {
+    if (word == "Pss:") file >> kib;
+  }
+  return kib * 1024;
 }
 
 double RunStatistics::native_share() const {

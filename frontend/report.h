@@ -28,7 +28,8 @@ struct RunStatistics {
   }
   /// Share of the instructions that ran without leaving generated code; 0 if none are counted.
   double native_share() const;
-  /// Resident memory of the whole process now, in bytes.
+  /// Resident memory of the whole process now, in bytes. Guest memory is mapped in many windows and
+  /// counted once (Linux's proportional set size); what `top` shows counts it for each of them.
   static u64 resident_process();
   std::string to_text() const;
   std::string to_json() const;

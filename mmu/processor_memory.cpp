@@ -40,7 +40,7 @@ u64 ProcessorMemory::read_physical(PhysicalAddress address, unsigned size) {
 }
 
 void ProcessorMemory::write_physical(PhysicalAddress address, u64 value, unsigned size) {
-  if (journal_ != nullptr && !journal_->on_write(mask_a20(address), size)) return;
+  if (journal_ != nullptr && !journal_->on_write(mask_a20(address), value, size)) return;
   map_.write_value(mask_a20(address), value, size);
 }
 

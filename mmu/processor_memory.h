@@ -15,8 +15,8 @@ namespace ringshift::mmu {
 class AccessJournal {
  public:
   virtual ~AccessJournal() = default;
-  /// False: the write isn't made.
-  virtual bool on_write(PhysicalAddress address, unsigned size) = 0;
+  /// `size` (at most 8) bytes within one page. False: the write isn't made.
+  virtual bool on_write(PhysicalAddress address, u64 value, unsigned size) = 0;
   /// A read that memory doesn't serve. False: it isn't made, and gives all ones.
   virtual bool on_device_read(PhysicalAddress address, unsigned size) = 0;
 };

@@ -12,4 +12,12 @@ const FaultPoint& Block::point_at(const u8* host) const {
   return after == points.begin() ? points.front() : *(after - 1);
 }
 
+const X87Point* Block::x87_at(const u8* host) const {
+  const auto offset = static_cast<u32>(host - code);
+  const auto found =
+      std::lower_bound(x87.begin(), x87.end(), offset,
+                       [](const X87Point& point, u32 value) { return point.host_offset < value; });
+  return found != x87.end() && found->host_offset == offset ? &*found : nullptr;
+}
+
 }  // namespace ringshift::translator

@@ -33,6 +33,15 @@ struct FaultPoint {
   bool boundary = false;  ///< exactly here the guest is between two instructions
 };
 
+/// Where the host's last-instruction pointer may point: at the copy of an x87 instruction.
+struct X87Point {
+  u32 host_offset = 0;   ///< from the block's code
+  u16 guest_offset = 0;  ///< from the block's EIP
+  u16 opcode = 0;        ///< FOP: low bits of the first byte, the ModRM byte
+  bool has_memory = false;
+  cpu::SegmentName segment = cpu::SegmentName::DS;  ///< of the operand
+};
+
 /// The guest's state at a host address, as far as it isn't where it belongs anyway.
 struct Recovered {
   std::array<u64, 8> gpr{};
@@ -51,6 +60,7 @@ struct ExitSite {
   const u8* by_table = nullptr;  ///< goes through the branch table
   u32 target = 0;                ///< EIP
   bool other_page = false;
+  bool in_page_links = false;  ///< the translator has it in its list of such links
 };
 
 /// Whether a block goes on behind an instruction that may change modes and segments: most loads of
@@ -78,20 +88,25 @@ struct Block {
   u16 bytes = 0;
   u16 instructions = 0;
   bool crosses_page = false;
+  bool second_global = false;  ///< if it crosses: the second page is Mode::kGlobal too
   bool dead = false;
   const u8* code = nullptr;  ///< first host byte
+  /// Where jumps and the branch table lead; the latter with the EIP in R8D. A dead block has a jump
+  /// to the dispatcher there: nothing that was in it when it died comes back into it.
   const u8* entry = nullptr;
-  /// From the branch table, with the EIP in R8D: a NOP before the entry, which becomes a jump to
-  /// the dispatcher when the block dies.
-  const u8* indirect_entry = nullptr;
   u32 code_size = 0;
   std::vector<FaultPoint> points;  ///< by host_offset
+  std::vector<X87Point> x87;       ///< likewise
   std::vector<u32> exits;          ///< numbers of its exit sites
   std::vector<u32> entrances;      ///< exit sites of others that are linked to it
   Block* next_in_bucket = nullptr;
 
+  /// All address spaces map all of its bytes alike.
+  bool everywhere() const { return mode.has(Mode::kGlobal) && (!crosses_page || second_global); }
   /// The point that `host` lies behind; the first one for the indirect entry.
   const FaultPoint& point_at(const u8* host) const;
+  /// The x87 instruction whose copy begins at `host`, or null.
+  const X87Point* x87_at(const u8* host) const;
 };
 
 }  // namespace ringshift::translator

@@ -5,6 +5,10 @@
 
 namespace ringshift::translator {
 
+namespace {
+constexpr std::ptrdiff_t kJumpBytes = 5;
+}  // namespace
+
 BlockStore::BlockStore(cpu::CodeArea& area, const Stubs& stubs, mmu::MemoryMap& map,
                        mmu::WriteObserver& observer, cpu::Processor& processor)
     : area_(area), stubs_(stubs), map_(map), observer_(observer), processor_(processor) {}
@@ -37,6 +41,7 @@ Block& BlockStore::make(PhysicalAddress address, u32 eip, Mode mode) {
 }
 
 void BlockStore::publish(Block& block) {
+  footprint_ += sizeof(Block) + block.points.capacity() * sizeof(FaultPoint);
   by_host_.push_back(&block);
   Block*& bucket = buckets_[bucket_of(block.address, block.eip, block.mode)];
   block.next_in_bucket = bucket;
@@ -74,6 +79,8 @@ void BlockStore::detach(Block& block, PhysicalAddress page) {
   }
 }
 
+/// Call stacks that lead into it must be forgotten (deaths()), and generated code that has called
+/// out of it must not be returned to.
 void BlockStore::kill(Block& block) {
   if (block.dead) return;
   block.dead = true;
@@ -85,8 +92,8 @@ void BlockStore::kill(Block& block) {
   // Jumps into it go to the dispatcher again, and branch tables that know it miss.
   while (!block.entrances.empty()) unlink(block.entrances.back());
   for (const u32 number : block.exits) unlink(number);
-  u8* entry = area_.writable(block.indirect_entry);
-  const auto distance = static_cast<i32>(stubs_.miss - block.entry);
+  u8* entry = area_.writable(block.entry);
+  const auto distance = static_cast<i32>(stubs_.miss - (block.entry + kJumpBytes));
   entry[0] = 0xE9;
   std::memcpy(entry + 1, &distance, sizeof distance);
   detach(block, block.address.page());
@@ -132,6 +139,7 @@ void BlockStore::clear() {
   blocks_.clear();
   exits_.clear();
   call_outs_.clear();
+  footprint_ = 0;
   ++deaths_;
 }
 
@@ -172,11 +180,13 @@ Block* BlockStore::at_host(const u8* host) const {
 
 u32 BlockStore::add_exit(const ExitSite& site) {
   exits_.push_back(site);
+  footprint_ += sizeof site;
   return static_cast<u32>(exits_.size() - 1);
 }
 
 u32 BlockStore::add_call_out(const CallOut& call_out) {
   call_outs_.push_back(call_out);
+  footprint_ += sizeof call_out;
   return static_cast<u32>(call_outs_.size() - 1);
 }
 

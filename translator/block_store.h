@@ -51,6 +51,8 @@ class BlockStore final : public EmissionSink {
   /// Grows whenever host code that a call stack may lead to has died.
   u64 deaths() const { return deaths_; }
   std::size_t size() const { return by_host_.size(); }
+  /// Bytes that it has taken for what it knows of blocks, dead ones too, since the last clear().
+  std::size_t footprint() const { return footprint_; }
   u64 killed() const { return killed_; }
   std::size_t watched_pages() const { return pages_.size(); }
 
@@ -79,6 +81,7 @@ class BlockStore final : public EmissionSink {
   std::unordered_map<u64, CodePage> pages_;  ///< by frame number
   u64 deaths_ = 0;
   u64 killed_ = 0;
+  std::size_t footprint_ = 0;
 };
 
 }  // namespace ringshift::translator

@@ -48,6 +48,8 @@ struct Context {
   u8 interrupt_flag = 0;
   u8 fpu_absent = 1;       ///< 0: the guest's x87, SSE and AVX state is in the host's registers
   u8 interrupt_waits = 0;  ///< the processor's interrupt line or an NMI is up
+  u16 x87_opcode = 0;      ///< FOP when the state was loaded into the host's registers
+  u32 x87_data = 0;        ///< likewise FDP
   i32 direction = 0;       ///< DF: 0 or -2, by so many elements strings step other than upwards
   std::array<SegmentView, 6> segments;
   const u8* entry = nullptr;

@@ -23,6 +23,8 @@ void* reserve(std::size_t bytes) {
   return memory;
 }
 
+constexpr u64 kEntriesPerPage = kPageSize / sizeof(u32);
+
 }  // namespace
 
 Lane::Lane(const LaneKey& key, const Stubs& stubs) : key_(key), stubs_(stubs) {
@@ -47,11 +49,37 @@ void Lane::reset_calls() {
 
 void Lane::forget(u64 first, u64 length) {
   reset_calls();
-  constexpr u64 kEntriesPerPage = kPageSize / sizeof(u32);
   const u64 begin = first & ~(kEntriesPerPage - 1);
   const u64 end =
       std::min((first + length + kEntriesPerPage - 1) & ~(kEntriesPerPage - 1), kEntries);
+  if (begin == 0 && end == kEntries) {
+    // Anew, because the host keeps its own page tables otherwise.
+    void* const same = mmap(table_, kEntries * sizeof(u32), PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    if (same != table_) madvise(table_, kEntries * sizeof(u32), MADV_DONTNEED);
+    pages_.clear();
+    regions_.clear();
+    return;
+  }
   madvise(table_ + begin, (end - begin) * sizeof(u32), MADV_DONTNEED);
+  if ((end - begin) / kEntriesPerPage >= pages_.size()) {
+    std::erase_if(pages_, [&](u32 page) {
+      return page * kEntriesPerPage >= begin && page * kEntriesPerPage < end;
+    });
+  } else {
+    for (u64 page = begin / kEntriesPerPage; page < end / kEntriesPerPage; ++page) {
+      pages_.erase(static_cast<u32>(page));
+    }
+  }
+}
+
+bool Lane::learn(u32 eip, u32 offset) {
+  table_[eip] = offset;
+  return pages_.insert(static_cast<u32>(eip / kEntriesPerPage)).second;
+}
+
+bool Lane::note_read(u32 eip) {
+  return regions_.insert(static_cast<u32>(eip / (kEntriesPerPage * kPageSize / 8))).second;
 }
 
 Lane& LaneCache::find(const LaneKey& key) {
@@ -69,24 +97,51 @@ Lane& LaneCache::find(const LaneKey& key) {
 Lane& LaneCache::find_or_make(const LaneKey& key) {
   auto found = lanes_.find(key);
   if (found == lanes_.end()) {
-    if (lanes_.size() >= kMostLanes) evict();
+    if (lanes_.size() >= kMostLanes) drop(oldest());
     found = lanes_.emplace(key, std::make_unique<Lane>(key, stubs_)).first;
   }
   found->second->last_used = ++uses_;
   return *found->second;
 }
 
-void LaneCache::evict() {
-  const auto oldest = std::min_element(
-      lanes_.begin(), lanes_.end(),
-      [](const auto& a, const auto& b) { return a.second->last_used < b.second->last_used; });
-  lanes_.erase(oldest);
+void LaneCache::drop(Lanes::iterator lane) {
+  lanes_.erase(lane);
   recent_ = {};
+}
+
+LaneCache::Lanes::iterator LaneCache::oldest() {
+  return std::min_element(lanes_.begin(), lanes_.end(), [](const auto& a, const auto& b) {
+    return a.second->last_used < b.second->last_used;
+  });
+}
+
+void LaneCache::learn(Lane& lane, u32 eip, u32 offset) {
+  if (lane.learn(eip, offset) || lane.note_read(eip)) keep_small(lane);
+}
+
+void LaneCache::note_miss(Lane& lane, u32 eip) {
+  if (lane.note_read(eip)) keep_small(lane);
+}
+
+/// A lane has grown. When it is too much, those used longest ago give theirs back.
+void LaneCache::keep_small(Lane& lane) {
+  constexpr std::size_t kCountEvery = kMostPages / 16;
+  if (++grown_ < kCountEvery) return;
+  grown_ = 0;
+  std::size_t pages = 0;
+  for (const auto& [key, one] : lanes_) pages += one->pages();
+  while (pages > kMostPages && lanes_.size() > 1) {
+    const auto victim = oldest();
+    if (victim->second.get() == &lane) break;
+    pages -= victim->second->pages();
+    drop(victim);
+  }
+  if (pages > kMostPages) lane.forget_all();
 }
 
 void LaneCache::forget(u32 space, LinearAddress first, u64 length) {
   for (const auto& [key, lane] : lanes_) {
-    if (key.space != space) continue;
+    if (key.space != space && key.space != LaneKey::kAllSpaces) continue;
     // An instruction of the page before may end in this one.
     const u64 from = (first.value - key.code_base - cpu::kLongestInstruction) & 0xFFFFFFFF;
     const u64 bytes = length + cpu::kLongestInstruction;

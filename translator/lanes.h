@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <tuple>
+#include <unordered_set>
 
 #include "cpu/types.h"
 #include "translator/mode.h"
@@ -15,6 +16,8 @@
 namespace ringshift::translator {
 
 struct LaneKey {
+  static constexpr u32 kAllSpaces = ~u32{0};
+
   u32 space = 0;
   Mode mode;
   u64 code_base = 0;  ///< of CS
@@ -39,7 +42,6 @@ class Lane {
   /// lies, for those that aren't known. One entry for each of 4 Gi EIPs: the host gives memory to
   /// the pages that are written only, and reads of all others as zero.
   u32* table() { return table_; }
-  void learn(u32 eip, u32 offset) { table_[eip] = offset; }
   /// Forgets the blocks whose EIPs lie in [first, first + length), to whole pages of the table.
   void forget(u64 first, u64 length);
   void forget_all() { forget(0, kEntries); }
@@ -53,6 +55,13 @@ class Lane {
   /// Whether the host address is in the guard page that stops it.
   bool in_guard(u64 address) const { return address - guard_ < kPageSize; }
 
+  // What the host spends on the table, which a guest that jumps everywhere can drive up.
+  /// Enters the block; true if that takes a page of memory more.
+  bool learn(u32 eip, u32 offset);
+  /// The entry has been read; true if that takes a page of the host's page table more.
+  bool note_read(u32 eip);
+  std::size_t pages() const { return pages_.size() + regions_.size(); }
+
  private:
   static constexpr u64 kEntries = u64{1} << 32;
 
@@ -61,6 +70,8 @@ class Lane {
   u32* table_ = nullptr;
   u64 guard_ = 0;
   u64 top_ = 0;
+  std::unordered_set<u32> pages_;    ///< of the table, written
+  std::unordered_set<u32> regions_;  ///< of the table, by what one host page table covers, touched
 };
 
 class LaneCache {
@@ -68,6 +79,9 @@ class LaneCache {
   explicit LaneCache(const Stubs& stubs) : stubs_(stubs) {}
   /// Valid until the next find(); the least recently used one makes room.
   Lane& find(const LaneKey& key);
+  /// `lane` is the one found last.
+  void learn(Lane& lane, u32 eip, u32 offset);
+  void note_miss(Lane& lane, u32 eip);
   void forget(u32 space, LinearAddress first, u64 length);
   void drop_space(u32 space);
   void forget_all();
@@ -82,13 +96,19 @@ class LaneCache {
 
   Lane& find_or_make(const LaneKey& key);
 
-  void evict();
+  /// 64 MiB.
+  static constexpr std::size_t kMostPages = 1U << 14;
+  using Lanes = std::map<LaneKey, std::unique_ptr<Lane>>;
+  Lanes::iterator oldest();
+  void drop(Lanes::iterator lane);
+  void keep_small(Lane& lane);
 
   const Stubs& stubs_;
-  std::map<LaneKey, std::unique_ptr<Lane>> lanes_;
+  Lanes lanes_;
   u64 uses_ = 0;
   std::array<Recent, 4> recent_;
   unsigned next_recent_ = 0;
+  std::size_t grown_ = 0;  ///< pages taken since they were counted last
 };
 
 }  // namespace ringshift::translator

@@ -1,13 +1,11 @@
 #include "translator/lockstep.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <utility>
 
-#include "cpu/decoder.h"
+#include "cpu/host_unit/x87_image.h"
 
 namespace ringshift::translator {
 
@@ -17,41 +15,38 @@ using cpu::Completion;
 using cpu::State;
 using cpu::TranslationPolicy;
 namespace eflags = cpu::eflags;
+namespace image = cpu::image;
 
-constexpr u64 kComparedFlags = eflags::Arithmetic | eflags::IF | eflags::DF;
+/// Iterations of a string instruction that are tried. A longer one ends the trial, or a copy of
+/// megabytes, which the translated code may do in many steps, would be tried as a whole each time.
+constexpr u64 kMostIterations = 32768;
 
-std::string formatted(const char* pattern, ...) __attribute__((format(printf, 1, 2)));
-std::string formatted(const char* pattern, ...) {
-  std::array<char, 256> text{};
-  va_list arguments;
-  va_start(arguments, pattern);
-  std::vsnprintf(text.data(), text.size(), pattern, arguments);
-  va_end(arguments);
-  return text.data();
+bool is_fpu(TranslationPolicy policy) {
+  switch (policy) {
+    case TranslationPolicy::X87:
+    case TranslationPolicy::Mmx:
+    case TranslationPolicy::Simd:
+    case TranslationPolicy::SimdMmx:
+    case TranslationPolicy::Avx:
+      return true;
+    default:
+      return false;
+  }
 }
 
-/// The parts of the FPU image that both engines define: not the pointers to the last instruction,
-/// which are made when they are asked for, nor the registers that 32-bit code doesn't have.
-bool same_fpu(const cpu::ExtendedState& a, cpu::ExtendedState b, bool faulted) {
-  if (faulted) {
-    // An unmasked SIMD exception has left its flag in MXCSR. SDM 1 §11.5.3.
-    constexpr std::size_t kMxcsr = 24;
-    constexpr u8 kExceptionFlags = 0x3F;
-    b.legacy[kMxcsr] = static_cast<u8>((b.legacy[kMxcsr] & ~kExceptionFlags) |
-                                       (a.legacy[kMxcsr] & kExceptionFlags));
-  }
-  const auto same = [&](std::size_t from, std::size_t to) {
-    return std::memcmp(a.legacy.data() + from, b.legacy.data() + from, to - from) == 0;
-  };
-  const bool stack = [&] {
-    for (std::size_t i = 0; i < 8; ++i) {
-      if (!same(32 + 16 * i, 32 + 16 * i + 10)) return false;
-    }
-    return true;
-  }();
-  constexpr std::size_t kHalves = 8 * 16;
-  return same(0, 5) && same(24, 28) && stack && same(160, 160 + 8 * 16) &&
-         std::memcmp(a.ymm_high.data(), b.ymm_high.data(), kHalves) == 0;
+bool is_repeated_string(const cpu::Instruction& instruction) {
+  return instruction.policy == TranslationPolicy::String &&
+         instruction.repeat != cpu::RepeatPrefix::None;
+}
+
+u64 load(const u8* host, u32 size) {
+  u64 value = 0;
+  std::memcpy(&value, host, size);
+  return value;
+}
+
+constexpr u64 mask_of(u32 size) {
+  return size >= 8 ? ~u64{0} : (u64{1} << (8 * size)) - 1;
 }
 
 }  // namespace
@@ -66,7 +61,8 @@ Lockstep::~Lockstep() {
 }
 
 bool Lockstep::on_trial(const SourceInstruction& source) {
-  if (!source.decoded || source.call_out) return false;
+  constexpr u8 kXlat = 0xD7;
+  if (!source.decoded) return false;
   switch (source.instruction.policy) {
     case TranslationPolicy::Copy:
     case TranslationPolicy::X87:
@@ -76,31 +72,48 @@ bool Lockstep::on_trial(const SourceInstruction& source) {
     case TranslationPolicy::Avx:
     case TranslationPolicy::Stack:
     case TranslationPolicy::Branch:
+    case TranslationPolicy::String:
+    case TranslationPolicy::Flag:
+    case TranslationPolicy::FlagStack:
       return true;
+    case TranslationPolicy::Inline:  // else the time stamp, which is never the same twice
+      return source.instruction.opcode == kXlat;
     case TranslationPolicy::Emulate:
     case TranslationPolicy::EmulateAndLeave:
-    case TranslationPolicy::String:
-    case TranslationPolicy::FlagStack:
     case TranslationPolicy::Port:
-    case TranslationPolicy::Flag:
-    case TranslationPolicy::Inline:
       return false;
   }
   return false;
 }
 
 void Lockstep::remember(const Block& block, std::span<const SourceInstruction> source) {
-  sources_[&block] = {{source.begin(), source.end()}};
+  Source& item = sources_[&block];
+  item.block = &block;
+  item.instructions.assign(source.begin(), source.end());
+  item.uses_fpu = false;
+  item.changes_flags = false;
+  for (const SourceInstruction& one : source) {
+    const TranslationPolicy policy = one.instruction.policy;
+    item.uses_fpu |= is_fpu(policy);
+    item.changes_flags |=
+        policy == TranslationPolicy::Flag || policy == TranslationPolicy::FlagStack;
+  }
 }
 
-bool Lockstep::on_write(PhysicalAddress address, unsigned size) {
+// --- The trial ---
+
+/// On trial, writes go to memory behind the map's back: nobody need hear of what is taken back.
+bool Lockstep::on_write(PhysicalAddress address, u64 value, unsigned size) {
   if (!trying_) return true;
-  if (map_.host_page(address.page()).read == nullptr) {
+  const auto backing = map_.backing(address.page());
+  if (denied_ || !backing || !backing->writable) {
     denied_ = true;
     return false;
   }
-  writes_.push_back({address, size, map_.read_value(address, size), 0});
-  return true;
+  u8* host = const_cast<u8*>(map_.host_page(address.page()).read) + address.page_offset();
+  writes_.push_back({host, load(host, size), 0, address, size});
+  std::memcpy(host, &value, size);
+  return false;
 }
 
 bool Lockstep::on_device_read(PhysicalAddress, unsigned) {
@@ -109,155 +122,338 @@ bool Lockstep::on_device_read(PhysicalAddress, unsigned) {
   return false;
 }
 
-/// False: it faults or reaches a device, and nothing has happened.
+void Lockstep::expect_writes() {
+  for (Write& write : writes_) write.expected = load(write.host, write.size);
+}
+
+void Lockstep::undo_writes() {
+  for (std::size_t i = writes_.size(); i-- > 0;) {
+    std::memcpy(writes_[i].host, &writes_[i].before, writes_[i].size);
+  }
+}
+
+void Lockstep::take(Snapshot& snapshot) const {
+  const State& state = processor_.state;
+  std::copy_n(state.gpr.begin(), snapshot.gpr.size(), snapshot.gpr.begin());
+  snapshot.rip = state.rip;
+  snapshot.rflags = state.rflags;
+  if (source_->uses_fpu) snapshot.extended = state.extended;
+}
+
+void Lockstep::restore(const Snapshot& snapshot) {
+  State& state = processor_.state;
+  std::copy(snapshot.gpr.begin(), snapshot.gpr.end(), state.gpr.begin());
+  state.rip = snapshot.rip;
+  state.rflags = snapshot.rflags;
+  if (source_->uses_fpu) state.extended = snapshot.extended;
+}
+
+/// Executes up to `most` of the block's instructions and counts them in executed_.
+void Lockstep::try_instructions(std::size_t most) {
+  writes_.clear();
+  executed_ = 0;
+  outcome_ = Outcome::Completed;
+  const std::vector<SourceInstruction>& source = source_->instructions;
+  bool goes_on = true;
+  while (goes_on && executed_ < most && processor_.state.rip == source[executed_].eip) {
+    if (keeps_states_) keep_state();
+    goes_on = step(source[executed_]);
+  }
+}
+
+void Lockstep::keep_state() {
+  const State& state = processor_.state;
+  Recovered& kept = states_.emplace_back();
+  std::copy_n(state.gpr.begin(), kept.gpr.size(), kept.gpr.begin());
+  kept.rip = state.rip;
+  kept.arithmetic_flags = state.rflags & eflags::Arithmetic;
+}
+
+bool Lockstep::first_time() {
+  return source_ != nullptr && !std::exchange(source_->executed, true);
+}
+
+/// False: the trial ends here.
 bool Lockstep::step(const SourceInstruction& source) {
   State& state = processor_.state;
-  const State before = state;
-  const std::size_t mark = writes_.size();
-  denied_ = false;
-  const Completion completion = source.instruction.handler(processor_, source.instruction);
-  if (completion == Completion::Fault || completion == Completion::Repeat || denied_) {
-    state = before;
-    for (std::size_t i = writes_.size(); i-- > mark;) {
-      map_.write_value(writes_[i].address, writes_[i].before, writes_[i].size);
-    }
-    writes_.resize(mark);
+  const cpu::Instruction& instruction = source.instruction;
+  if (is_fpu(instruction.policy) && (state.cr0 & cpu::cr0::NE) == 0 &&
+      image::exception_pending(state.extended)) {
+    outcome_ = Outcome::Denied;  // it would reach the interrupt controller
     return false;
   }
-  if (completion != Completion::Branch) {
-    state.rip = (state.rip + source.instruction.length) & 0xFFFFFFFF;
+  denied_ = false;
+  state.sti_shadow = false;
+  Completion completion = instruction.handler(processor_, instruction);
+  if (instruction.policy == TranslationPolicy::String) {
+    // It gives way now and then, at once if a kick waits.
+    const u64 enough = processor_.string_iterations + kMostIterations;
+    while (completion == Completion::Repeat && !denied_ && processor_.string_iterations < enough) {
+      completion = instruction.handler(processor_, instruction);
+      ++processor_.string_iterations;
+    }
   }
-  for (std::size_t i = mark; i < writes_.size(); ++i) {
-    writes_[i].after = map_.read_value(writes_[i].address, writes_[i].size);
+  if (denied_ || completion == Completion::Fault || completion == Completion::Repeat) {
+    outcome_ = denied_                           ? Outcome::Denied
+               : completion == Completion::Fault ? Outcome::Faulted
+                                                 : Outcome::Open;
+    vector_ = static_cast<u8>(processor_.pending_exception().vector);
+    return false;
   }
-  return true;
+  ++executed_;
+  if (completion == Completion::Branch) {
+    // A branch that is taken leaves the block, even to the next instruction; but not a call there,
+    // which only reads its own address.
+    constexpr u8 kCall = 0xE8;
+    return instruction.opcode == kCall;
+  }
+  state.rip = (state.rip + instruction.length) & 0xFFFFFFFF;
+  if (completion == Completion::EndBlock) outcome_ = Outcome::Open;
+  return completion != Completion::EndBlock;
 }
 
 void Lockstep::begin(const Block& block) {
   const auto found = sources_.find(&block);
-  remembered_ = nullptr;
   source_ = nullptr;
-  if (found != sources_.end() && on_trial(found->second.source.front())) {
-    remembered_ = &found->second;
-    source_ = &remembered_->source;
-  }
-  states_.clear();
-  write_marks_.clear();
-  writes_.clear();
-  if (source_ == nullptr) return;
+  if (found == sources_.end() || !on_trial(found->second.instructions.front())) return;
+  source_ = &found->second;
   State& state = processor_.state;
-  states_.push_back(state);
-  write_marks_.push_back(0);
+  const bool sti_shadow = state.sti_shadow;
+  const u64 iterations = processor_.string_iterations;
+  take(before_);
+  states_.clear();
   trying_ = true;
-  for (const SourceInstruction& source : *source_) {
-    if (state.rip != source.eip || !step(source)) break;
-    states_.push_back(state);
-    write_marks_.push_back(writes_.size());
+  try_instructions(source_->instructions.size());
+  if (outcome_ != Outcome::Completed) {
+    // What the last instruction has done of its work must go.
+    const Outcome outcome = outcome_;
+    undo_writes();
+    restore(before_);
+    states_.clear();
+    try_instructions(executed_);
+    outcome_ = outcome;
   }
   trying_ = false;
-  for (std::size_t i = writes_.size(); i-- > 0;) {
-    map_.write_value(writes_[i].address, writes_[i].before, writes_[i].size);
-  }
-  state = states_.front();
+  take(expected_);
+  expect_writes();
+  undo_writes();
+  restore(before_);
+  state.sti_shadow = sti_shadow;
+  processor_.string_iterations = iterations;
+  if (source_->changes_flags) processor_.update_attention();
 }
 
-bool Lockstep::first_time() {
-  return remembered_ != nullptr && !std::exchange(remembered_->executed, true);
+// --- The comparison ---
+
+/// Which instruction the processor stands at; each is met once, since they follow each other.
+std::optional<std::size_t> Lockstep::stopped_at() const {
+  const std::vector<SourceInstruction>& source = source_->instructions;
+  for (std::size_t i = 0; i <= executed_ && i < source.size(); ++i) {
+    if (source[i].eip == processor_.state.rip) return i;
+  }
+  return std::nullopt;
 }
 
-std::string Lockstep::compare_recovered(const Recovered& recovered) const {
-  std::size_t index = 0;
-  while (index < states_.size() && states_[index].rip != recovered.rip) ++index;
-  if (index >= std::min(states_.size(), source_->size())) return {};
-  const State& expected = states_[index];
-  std::string text;
-  for (unsigned reg = 0; reg < 8; ++reg) {
-    if (recovered.gpr[reg] == expected.gpr[reg]) continue;
-    text += formatted("  register %u: interpreter %llx, recovered %llx\n", reg,
-                      static_cast<unsigned long long>(expected.gpr[reg]),
-                      static_cast<unsigned long long>(recovered.gpr[reg]));
-  }
-  const u64 flags = expected.rflags & eflags::Arithmetic;
-  if (recovered.arithmetic_flags != flags) {
-    text += formatted("  flags: interpreter %llx, recovered %llx\n",
-                      static_cast<unsigned long long>(flags),
-                      static_cast<unsigned long long>(recovered.arithmetic_flags));
-  }
-  if (text.empty()) return {};
-  return formatted("lockstep: wrong state recovered before the instruction at %08llx\n",
-                   static_cast<unsigned long long>(recovered.rip)) +
-         text + listing();
+bool Lockstep::at_call_out() {
+  if (source_ == nullptr) return true;
+  const auto at = stopped_at();
+  if (!at) return compare_behind();
+  const bool agrees = compare_at(*at);
+  // What this instruction does, only a trial knows that got through it.
+  if (*at >= executed_) source_ = nullptr;
+  return agrees;
 }
 
-std::string Lockstep::compare(bool faulted) {
-  if (source_ == nullptr) return {};
-  ++compared_;
-  // A block that left at a fault has executed what lies before it.
-  std::size_t executed = states_.size() - 1;
-  if (faulted) {
-    for (std::size_t i = 0; i < states_.size(); ++i) {
-      if (states_[i].rip == processor_.state.rip) executed = i;
-    }
-  }
-  std::string text = differences(states_[executed], faulted);
-  std::unordered_map<u64, u8> expected;
-  for (std::size_t i = 0; i < writes_.size(); ++i) {
-    const Write& write = writes_[i];
-    for (unsigned n = 0; n < write.size; ++n) {
-      const auto before = static_cast<u8>(write.before >> (8 * n));
-      const auto after = static_cast<u8>(write.after >> (8 * n));
-      if (i < write_marks_[executed]) {
-        expected[write.address.value + n] = after;
-      } else {
-        expected.try_emplace(write.address.value + n, before);
+bool Lockstep::end(Leave reason) {
+  if (source_ == nullptr) return true;
+  bool agrees = true;
+  switch (reason) {
+    case Leave::Refused:  // nothing has happened
+    case Leave::CallOut:  // at_call_out() was asked, and the rest was the interpreter's
+    case Leave::CallOutAndEvent:
+      break;
+    case Leave::Emulate:
+    case Leave::Event:
+      at_fault_ = reason == Leave::Emulate;
+      if (const auto at = stopped_at()) {
+        agrees = compare_at(*at);
+        break;
       }
-    }
+      agrees = compare_behind();
+      break;
+    case Leave::Link:
+    case Leave::Indirect:
+      agrees = compare_behind();
+      break;
   }
-  for (const auto& [address, byte] : expected) {
-    const auto is = static_cast<u8>(map_.read_value({address}, 1));
-    if (is != byte) {
-      text += formatted("  memory %08llx: interpreter %02x, translator %02x\n",
-                        static_cast<unsigned long long>(address), byte, is);
-    }
-  }
-  if (!text.empty()) {
-    text = "lockstep: block " + std::to_string(compared_) + " differs after " +
-           std::to_string(executed) + " instructions\n" + text + listing();
-  }
-  return text;
+  at_fault_ = false;
+  source_ = nullptr;
+  return agrees;
 }
 
-std::string Lockstep::differences(const State& expected, bool faulted) const {
+/// The translated code has gone to the end of the block, or farther than the trial.
+bool Lockstep::compare_behind() {
+  const Outcome outcome = outcome_;
+  if (outcome == Outcome::Open) {
+    source_ = nullptr;
+    return true;
+  }
+  if (outcome == Outcome::Faulted) {
+    differences_ =
+        "  only the interpreter raises an exception, vector " + std::to_string(vector_) + "\n";
+  } else if (outcome == Outcome::Denied) {
+    differences_ = "  only the interpreter reaches a device\n";
+  }
+  return compare();
+}
+
+/// The translated code stands before instruction `executed`, or within it if it is a repeated one.
+bool Lockstep::compare_at(std::size_t executed) {
+  const std::vector<SourceInstruction>& source = source_->instructions;
+  const bool repeats = executed < source.size() && is_repeated_string(source[executed].instruction);
+  if (executed == executed_) {
+    const bool at_start = expected_.gpr[cpu::Rcx] == processor_.state.gpr[cpu::Rcx];
+    if (!repeats || at_start) return compare();
+    if (outcome_ == Outcome::Open) return true;  // too long for a trial
+  }
+  return compare_within(executed);
+}
+
+/// Repeats the trial up to where the translated code is.
+bool Lockstep::compare_within(std::size_t executed) {
+  State& state = processor_.state;
+  const SourceInstruction& next = source_->instructions[executed];
+  const Snapshot whole = expected_;
+  const std::size_t whole_executed = executed_;
+  const Outcome outcome = outcome_;
+  Snapshot is;
+  take(is);
+  const bool sti_shadow = state.sti_shadow;
+  const u64 iterations = processor_.string_iterations;
+  all_writes_ = writes_;
+  std::vector<u64> found(writes_.size());
+  for (std::size_t i = 0; i < found.size(); ++i) found[i] = load(writes_[i].host, writes_[i].size);
+  undo_writes();
+  restore(before_);
+  trying_ = true;
+  try_instructions(executed);
+  // A kick that has come since the first trial ends this one where interrupts open.
+  const bool foretold = executed_ == executed;
+  const u64 mask = mask_of(next.instruction.address_size);
+  const u64 done = (state.gpr[cpu::Rcx] - is.gpr[cpu::Rcx]) & mask;
+  if (foretold && is_repeated_string(next.instruction) && done != 0) {
+    try_iterations(next.instruction, done);
+  }
+  trying_ = false;
+  take(expected_);
+  expect_writes();
+  undo_writes();
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    std::memcpy(all_writes_[i].host, &found[i], all_writes_[i].size);
+  }
+  restore(is);
+  state.sti_shadow = sti_shadow;
+  processor_.string_iterations = iterations;
+  if (source_->changes_flags) processor_.update_attention();
+  const bool agrees = !foretold || compare();
+  if (agrees) {
+    expected_ = whole;
+    executed_ = whole_executed;
+    outcome_ = outcome;
+    writes_ = all_writes_;
+  }
+  return agrees;
+}
+
+/// A string instruction may be left between two iterations: then `iterations` of them are done, and
+/// the flags are as before. SDM 2B REP.
+void Lockstep::try_iterations(const cpu::Instruction& instruction, u64 iterations) {
+  State& state = processor_.state;
+  const u64 count = state.gpr[cpu::Rcx];
+  const u64 flags = state.rflags;
+  const unsigned size = instruction.address_size;
+  processor_.write_gpr(cpu::Rcx, size, iterations);
+  Completion completion = Completion::Repeat;
+  while (completion == Completion::Repeat && !denied_) {
+    completion = instruction.handler(processor_, instruction);
+  }
+  state.gpr[cpu::Rcx] = count;
+  processor_.write_gpr(cpu::Rcx, size, count - iterations);
+  state.rflags = flags;
+}
+
+bool Lockstep::compare() {
+  ++compared_;
+  compare_registers();
+  if (source_->uses_fpu) compare_fpu();
+  compare_memory();
+  if (differences_.empty()) return true;
+  write_report();
+  return false;
+}
+
+void Lockstep::compare_registers() {
   static constexpr const char* kNames[8] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
+  constexpr u64 kCompared = ~eflags::RF;
   const State& is = processor_.state;
-  std::string text;
-  const auto compare = [&](const char* name, u64 interpreter, u64 translator) {
-    if (interpreter == translator) return;
-    text += formatted("  %s: interpreter %llx, translator %llx (before: see listing)\n", name,
-                      static_cast<unsigned long long>(interpreter),
-                      static_cast<unsigned long long>(translator));
-  };
-  for (unsigned reg = 0; reg < 8; ++reg) compare(kNames[reg], expected.gpr[reg], is.gpr[reg]);
-  compare("eip", expected.rip, is.rip);
-  compare("eflags", expected.rflags & kComparedFlags, is.rflags & kComparedFlags);
-  if (!same_fpu(expected.extended, is.extended, faulted))
-    text += "  x87, SSE or AVX state differs\n";
-  return text;
+  u64 difference = (expected_.rip ^ is.rip) | ((expected_.rflags ^ is.rflags) & kCompared);
+  for (unsigned reg = 0; reg < 8; ++reg) difference |= expected_.gpr[reg] ^ is.gpr[reg];
+  if (difference == 0) return;
+  for (unsigned reg = 0; reg < 8; ++reg) differs(kNames[reg], expected_.gpr[reg], is.gpr[reg]);
+  differs("eip", expected_.rip, is.rip);
+  differs("eflags", expected_.rflags & kCompared, is.rflags & kCompared);
 }
 
-std::string Lockstep::listing() const {
-  std::string text;
-  const State& first = states_.front();
-  for (unsigned reg = 0; reg < 8; ++reg) {
-    text += formatted(" %llx", static_cast<unsigned long long>(first.gpr[reg]));
+/// Not the registers that 32-bit code doesn't have.
+void Lockstep::compare_fpu() {
+  struct Field {
+    const char* name;
+    unsigned offset;
+    u32 size;
+    unsigned count;
+  };
+  static constexpr Field kFields[] = {
+      {"x87 control", image::kControl, 2, 1},
+      {"x87 status", image::kStatus, 2, 1},
+      {"x87 tags", image::kTag, 1, 1},
+      {"mxcsr", image::kMxcsr, 4, 1},
+      {"fop", image::kOpcode, 2, 1},
+      {"fip", image::kInstructionOffset, 8, 1},
+      {"fdp", image::kDataOffset, 8, 1},
+      {"st significand", image::kStack, 8, 8},
+      {"st exponent", image::kStack + 8, 2, 8},
+      {"xmm low", image::kXmm, 8, 8},
+      {"xmm high", image::kXmm + 8, 8, 8},
+  };
+  constexpr unsigned kRegisterBytes = 16;
+  const cpu::ExtendedState& a = expected_.extended;
+  cpu::ExtendedState b = processor_.state.extended;
+  if (at_fault_) {
+    // An unmasked SIMD exception has left its flag in MXCSR. SDM 1 §11.5.3.
+    constexpr u32 kFlags = 0x3F;
+    image::store<u32>(b, image::kMxcsr, (image::mxcsr(b) & ~kFlags) | (image::mxcsr(a) & kFlags));
   }
-  text = "  registers before:" + text +
-         formatted(" flags %llx\n", static_cast<unsigned long long>(first.rflags));
-  for (const SourceInstruction& source : *source_) {
-    text +=
-        formatted("  %08x  %s\n", source.eip, cpu::format(source.instruction, source.eip).c_str());
+  for (const Field& field : kFields) {
+    for (unsigned i = 0; i < field.count; ++i) {
+      const unsigned at = field.offset + kRegisterBytes * i;
+      differs(field.name, load(a.legacy.data() + at, field.size),
+              load(b.legacy.data() + at, field.size));
+    }
   }
-  return text;
+  for (unsigned at = 0; at < 8 * kRegisterBytes; at += 8) {
+    differs("ymm upper half", load(a.ymm_high.data() + at, 8), load(b.ymm_high.data() + at, 8));
+  }
+}
+
+void Lockstep::compare_memory() {
+  for (const Write& write : writes_) {
+    const u64 is = load(write.host, write.size);
+    if (is == write.expected) continue;
+    char name[32];
+    std::snprintf(name, sizeof name, "memory %08llx",
+                  static_cast<unsigned long long>(write.address.value));
+    differs(name, write.expected, is);
+  }
 }
 
 }  // namespace ringshift::translator

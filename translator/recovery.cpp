@@ -83,6 +83,8 @@ void Translator::note_faulting_site(const Block& block, const FaultPoint& point)
 
 void Translator::note_site(std::unordered_set<u64>& sites, const Block& block,
                            const FaultPoint& point) {
+  // What was known of others is learned again where it still matters.
+  if (sites.size() >= kMostSites) sites.clear();
   const u64 address = block.address.value + point.guest_offset;
   sites.insert(address);
   site_pages_.set(address >> kPageShift & (site_pages_.size() - 1));

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "cpu/host_unit/x87_image.h"
 #include "translator/emit/registers.h"
 
 namespace ringshift::translator {
@@ -198,6 +199,10 @@ class StubEmitter {
     a_.align(asmjit::AlignMode::kCode, 16);
     a_.bind(load_fpu_);
     a_.mov(x86::r8, CONTEXT_FIELD(extended));
+    a_.movzx(x86::r10d, x86::word_ptr(x86::r8, cpu::image::kOpcode));
+    a_.mov(x86::r11d, x86::dword_ptr(x86::r8, cpu::image::kDataOffset));
+    a_.mov(CONTEXT_FIELD(x87_opcode), x86::r10w);
+    a_.mov(CONTEXT_FIELD(x87_data), x86::r11d);
     if (save_.xsave) {
       // Nothing is taken from XSTATE_BV: the image is always complete.
       a_.mov(x86::qword_ptr(x86::r8, 512), save_.components);

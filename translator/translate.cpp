@@ -33,7 +33,7 @@ std::optional<Translator::CodePlace> Translator::locate(u64 linear) {
 }
 
 /// The block at CS:`rip`, or null where only the interpreter can go on.
-Block* Translator::next_block(u64 rip, EntryKind kind) {
+Block* Translator::next_block(u64 rip) {
   if (flush_due_) make_room();
   const cpu::SegmentRegister& cs = processor_.state.segment(cpu::SegmentName::CS);
   if (rip > cs.limit) return nullptr;
@@ -50,7 +50,7 @@ Block* Translator::next_block(u64 rip, EntryKind kind) {
       refresh();
     }
   }
-  if (block == nullptr) block = translate(rip, *place, mode, kind);
+  if (block == nullptr) block = translate(rip, *place, mode);
   if (block == nullptr || rip + block->bytes - 1 > cs.limit) return nullptr;
   return block;
 }
@@ -68,8 +68,8 @@ const Block* Translator::known_block(u64 rip) {
   return simple ? block : nullptr;
 }
 
-Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode, EntryKind kind) {
-  if (area_.capacity() - area_.used() < kRoomForBlock) {
+Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode) {
+  if (area_.capacity() - area_.used() < kRoomForBlock || store_.footprint() > kMostFootprint) {
     make_room();
     refresh();
   }
@@ -81,7 +81,7 @@ Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode, EntryKi
     return nullptr;
   }
   BlockEmitter emitter(stubs_, options_, store_, area_.next());
-  emitter.emit(block, source_, kind);
+  emitter.emit(block, source_);
   if (area_.append(emitter.code()) == nullptr) {
     block.dead = true;
     return nullptr;
@@ -177,6 +177,7 @@ void Translator::decode_crossing(u64 rip, const CodePlace& place, Mode mode,
   }
   note_site_kind(item, place.address.value);
   block.crosses_page = true;
+  block.second_global = second->global;
   block.second_page = second->address.page();
   block.bytes = item.instruction.length;
   source.push_back(item);

@@ -9,6 +9,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
+
+#include "cpu/host_unit/x87_image.h"
 
 namespace ringshift::translator {
 
@@ -85,6 +88,7 @@ cpu::Exit Translator::run() {
   mode_stale_ = segments_stale_ = true;
   platform_tsc_offset_ = processor_.platform().host_time_stamp_offset().value_or(0);
   for (;;) {
+    if (failed_) return cpu::Exit::Failure;
     if (context_.exit_request.exchange(0, std::memory_order_relaxed) != 0) {
       count(ExitCause::Event);
       return processor_.take_kick() ? cpu::Exit::Kicked : cpu::Exit::Deadline;
@@ -141,13 +145,18 @@ void Translator::refresh() {
     segments_stale_ = false;
     view_segments();
   }
-  if (lane_ == nullptr || calls_stale_ || lane_->deaths_seen != store_.deaths()) activate_lane();
 }
 
-void Translator::activate_lane() {
+/// Code that all address spaces map alike, a kernel's, has a lane for all of them together; what
+/// isn't mapped so never gets into it.
+void Translator::activate_lane(const Block& block) {
   const u64 code_base = processor_.state.segment(cpu::SegmentName::CS).base;
-  lane_ = &lanes_.find({window_.space, mode_, code_base});
-  lane_code_base_ = code_base;
+  const bool shared = !mode_.has(Mode::kUser) && block.everywhere();
+  if (lane_ == nullptr || lane_shared_ != shared) {
+    lane_ = &lanes_.find({shared ? LaneKey::kAllSpaces : window_.space, mode_, code_base});
+    lane_shared_ = shared;
+    lane_code_base_ = code_base;
+  }
   if (calls_stale_ || lane_->deaths_seen != store_.deaths()) lane_->reset_calls();
   lane_->deaths_seen = store_.deaths();
   calls_stale_ = false;
@@ -177,6 +186,7 @@ void Translator::enable_recovery_checks() {
   // Flags that nothing looks at are for no one to compare.
   options_.disable(Optimisation::FlagLiveness);
   enable_lockstep();
+  lockstep_->keep_states();
   checks_recovery_ = true;
 }
 
@@ -195,11 +205,8 @@ Result<void> Translator::enable_perf_map() {
   return {};
 }
 
-void Translator::check_lockstep(bool faulted) {
-  const std::string difference = lockstep_->compare(faulted);
-  if (difference.empty()) return;
-  std::fprintf(stderr, "%s", difference.c_str());
-  std::abort();
+std::string Translator::failure() const {
+  return lockstep_ ? lockstep_->report() : std::string();
 }
 
 /// All that generated code needs to run `block`.
@@ -213,7 +220,9 @@ void Translator::prepare(const Block& block) {
 }
 
 void Translator::enter(const Block& block) {
+  activate_lane(block);
   if (lockstep_) lockstep_->begin(block);
+  if (block.dead) return;  // the trial has written to it
   prepare(block);
   stepping_ = checks_recovery_ && lockstep_->first_time();
   if (stepping_) {
@@ -222,19 +231,18 @@ void Translator::enter(const Block& block) {
   }
   stubs_.enter(&context_);
   stepping_ = false;
-  lane_->call_stack = context_.call_stack;
+  if (lane_ != nullptr) lane_->call_stack = context_.call_stack;
   const auto reason = static_cast<Leave>(context_.exit_reason);
-  if (reason == Leave::Refused) return;
-  if (reason == Leave::CallOut) return;  // execute_call_out() has seen to all
-  if (reason == Leave::CallOutAndEvent) {
-    discount(store_.call_out(context_.exit_value));
-    return;
-  }
-  take_state();
+  // execute_call_out() has seen to all, but to what it thought would be executed.
+  if (reason == Leave::CallOutAndEvent) discount(store_.call_out(context_.exit_value));
+  const bool has_state =
+      reason == Leave::Refused || reason == Leave::CallOut || reason == Leave::CallOutAndEvent;
+  if (!has_state) take_state();
   if (lockstep_) {
     if (reason == Leave::Link) processor_.state.rip = store_.exit(context_.exit_value).target;
     if (reason == Leave::Indirect) processor_.state.rip = context_.exit_value;
-    check_lockstep(reason == Leave::Emulate);
+    if (!lockstep_->end(reason)) failed_ = true;
+    if (failed_) return;
   }
   switch (reason) {
     case Leave::Link:
@@ -265,25 +273,35 @@ void Translator::take_state() {
   state.rflags = (state.rflags & kKept) | arithmetic |
                  (context_.interrupt_flag != 0 ? u64{eflags::IF} : 0) |
                  (context_.direction != 0 ? u64{eflags::DF} : 0);
-  translate_fpu_pointer();
+  translate_fpu_pointers();
 }
 
-/// FIP names the host instruction: the guest's takes its place, with CS in the upper half (FXSAVE's
-/// 64-bit form, read as the 32-bit one). Must happen before its block can go. SDM 1 §10.5.1.
-void Translator::translate_fpu_pointer() {
-  constexpr std::size_t kPointer = 8;
-  State& state = processor_.state;
-  u8* const at = state.extended.legacy.data() + kPointer;
-  u64 pointer = 0;
-  std::memcpy(&pointer, at, sizeof pointer);
+/// An x87 instruction that the host has executed has left its own address behind: the guest's takes
+/// its place, before its block can go. Hosts differ in whether it also left its opcode and operand;
+/// those are the guest's only after an unmasked exception (Feature::FdpExceptionsOnly). SDM 1
+/// §8.1.8, §8.1.9.
+void Translator::translate_fpu_pointers() {
+  namespace image = cpu::image;
+  cpu::ExtendedState& extended = processor_.state.extended;
+  const u64 pointer = image::load<u64>(extended, image::kInstructionOffset);
   if (!area_.contains(pointer)) [[likely]]
     return;
   const auto* host = reinterpret_cast<const u8*>(pointer);
   const Block* block = store_.at_host(host);
-  if (block == nullptr) return;
-  const u64 eip = (block->eip + block->point_at(host).guest_offset) & 0xFFFFFFFF;
-  pointer = eip | u64{state.segment(cpu::SegmentName::CS).selector} << 32;
-  std::memcpy(at, &pointer, sizeof pointer);
+  const X87Point* point = block == nullptr ? nullptr : block->x87_at(host);
+  u16 opcode = context_.x87_opcode;
+  u32 data = context_.x87_data;
+  if (point != nullptr && image::exception_pending(extended)) {
+    // What is as it was when the state was loaded hasn't been left by this instruction.
+    const auto found = static_cast<u32>(image::load<u64>(extended, image::kDataOffset));
+    const auto base = static_cast<u32>(processor_.state.segment(point->segment).base);
+    if (point->has_memory && found != data) data = found - base;
+    if (image::load<u16>(extended, image::kOpcode) != opcode) opcode = point->opcode;
+  }
+  const u32 eip = point == nullptr ? 0 : block->eip + point->guest_offset;
+  image::store<u16>(extended, image::kOpcode, opcode);
+  image::store<u64>(extended, image::kInstructionOffset, eip);
+  image::store<u64>(extended, image::kDataOffset, data);
 }
 
 void Translator::give_state() {
@@ -310,35 +328,41 @@ void Translator::follow_link(u32 exit) {
       mode_.code_limit() == CodeLimit::Strict || processor_.attention()) {
     return;
   }
-  const bool backward = target <= site.from->eip + site.from->bytes;
   const u64 flushes = cache_flushes_;
   bury_doomed();
   refresh();
-  Block* block = next_block(target, backward ? EntryKind::LoopHead : EntryKind::Ordinary);
+  Block* block = next_block(target);
   if (block == nullptr || flushes != cache_flushes_) return;
   ExitSite& again = store_.exit(exit);
   if (again.from->dead) return;
-  const bool both_global = again.from->mode.has(Mode::kGlobal) && block->mode.has(Mode::kGlobal) &&
-                           mode_.has(Mode::kFlatCode);
+  const bool both_global =
+      again.from->everywhere() && block->everywhere() && mode_.has(Mode::kFlatCode);
   const bool holds =
       (!again.other_page && !block->crosses_page) || both_global || !mode_.has(Mode::kPaging);
   if (holds) {
     store_.link(exit, *block);
-    if (again.other_page || block->crosses_page) page_links_.push_back(exit);
-  } else if (again.by_table != nullptr) {
-    lane_->learn(target, static_cast<u32>(block->indirect_entry - area_.executable()));
+    if ((again.other_page || block->crosses_page) && !std::exchange(again.in_page_links, true)) {
+      page_links_.push_back(exit);
+    }
+  } else if (again.by_table != nullptr && learn(target, *block)) {
     store_.link_by_table(exit);
   }
 }
 
+/// The branch table that has just missed knows the block from now on. False: it may not.
+bool Translator::learn(u32 eip, const Block& block) {
+  if (lane_ == nullptr || (lane_shared_ && !block.everywhere())) return false;
+  lanes_.learn(*lane_, eip, static_cast<u32>(block.entry - area_.executable()));
+  return true;
+}
+
 void Translator::follow_indirect(u32 eip) {
   processor_.state.rip = eip;
+  if (lane_ != nullptr) lanes_.note_miss(*lane_, eip);
   if (!options_.on(Optimisation::BranchTable) || processor_.attention()) return;
   bury_doomed();
   refresh();
-  if (Block* block = next_block(eip)) {
-    lane_->learn(eip, static_cast<u32>(block->indirect_entry - area_.executable()));
-  }
+  if (const Block* block = next_block(eip)) learn(eip, *block);
 }
 
 Onward Translator::call_out_entry(Context* context, u32 number) {
@@ -371,10 +395,10 @@ bool Translator::go_on() {
   }
   lane_->call_stack = context_.call_stack;
   refresh();
-  context_.call_stack = lane_->call_stack;
   if (mode_.has(Mode::kStepwise)) return false;
   const Block* block = known_block(processor_.state.rip);
   if (block == nullptr) return false;
+  activate_lane(*block);
   prepare(*block);
   return true;
 }
@@ -396,6 +420,10 @@ void Translator::view_segments() {
 bool Translator::execute_call_out(const CallOut& item) {
   State& state = processor_.state;
   state.rip = item.eip;
+  if (lockstep_ && !lockstep_->at_call_out()) {
+    failed_ = true;
+    return false;
+  }
   if (item.whole) {
     interpret_one();
     return false;
@@ -437,8 +465,8 @@ bool Translator::execute_call_out(const CallOut& item) {
     mode_stale_ = true;
     return false;
   }
-  return !item.block->dead && !processor_.attention() && !space_stale_ && !calls_stale_ &&
-         lane_->deaths_seen == store_.deaths() &&
+  return !item.block->dead && !flush_due_ && !processor_.attention() && !space_stale_ &&
+         !calls_stale_ && lane_->deaths_seen == store_.deaths() &&
          context_.exit_request.load(std::memory_order_relaxed) == 0;
 }
 
@@ -469,12 +497,14 @@ void Translator::on_mapping_changed(u32 space, LinearAddress first, u64 length) 
   calls_stale_ = true;
   lanes_.forget(space, first, length);
   std::erase_if(page_links_, [&](u32 exit) {
-    const ExitSite& site = store_.exit(exit);
+    ExitSite& site = store_.exit(exit);
     const bool in_range = length >= (u64{1} << 32) ||
                           site.target - (first.value - 16) < length + 16 ||
                           !site.from->mode.has(Mode::kFlatCode);
-    if (in_range) store_.unlink(exit);
-    return in_range;
+    if (!in_range) return false;
+    site.in_page_links = false;
+    store_.unlink(exit);
+    return true;
   });
 }
 

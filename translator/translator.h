@@ -54,6 +54,7 @@ class Translator final : public cpu::Engine,
   cpu::Exit run() override;
   void wake() override;
   cpu::EngineStatistics statistics() const override;
+  std::string failure() const override;
 
   // CodeCacheClient.
   void code_written(PhysicalAddress address, u64 length) override;
@@ -67,16 +68,16 @@ class Translator final : public cpu::Engine,
   // translator.cpp: the dispatcher
   void refresh();
   void enter(const Block& block);
-  void check_lockstep(bool faulted);
-  Block* next_block(u64 rip, EntryKind kind = EntryKind::Ordinary);
+  Block* next_block(u64 rip);
   const Block* known_block(u64 rip);
   void follow_link(u32 exit);
   void follow_indirect(u32 eip);
   bool interpret_one();
   void take_state();
-  void translate_fpu_pointer();
+  void translate_fpu_pointers();
   void give_state();
-  void activate_lane();
+  void activate_lane(const Block& block);
+  bool learn(u32 eip, const Block& block);
   void set_gs_base();
   void prepare(const Block& block);
   static Onward call_out_entry(Context* context, u32 number);
@@ -93,7 +94,7 @@ class Translator final : public cpu::Engine,
   };
   /// Where the code at `linear` lies, if it can be fetched without a fault.
   std::optional<CodePlace> locate(u64 linear);
-  Block* translate(u64 rip, const CodePlace& place, Mode mode, EntryKind kind);
+  Block* translate(u64 rip, const CodePlace& place, Mode mode);
   void decode_block(u64 rip, const CodePlace& place, Mode mode,
                     std::vector<SourceInstruction>& source, Block& block);
   void decode_crossing(u64 rip, const CodePlace& place, Mode mode,
@@ -122,6 +123,8 @@ class Translator final : public cpu::Engine,
   void note_site(std::unordered_set<u64>& sites, const Block& block, const FaultPoint& point);
 
   static constexpr std::size_t kCodeCapacity = std::size_t{64} << 20;
+  /// Of what is known of blocks: generated code is about as large.
+  static constexpr std::size_t kMostFootprint = std::size_t{128} << 20;
   static constexpr std::size_t kRoomForBlock = std::size_t{256} << 10;
 
   cpu::Processor& processor_;
@@ -136,6 +139,7 @@ class Translator final : public cpu::Engine,
   LaneCache lanes_;
   Context context_;
   std::unique_ptr<Lockstep> lockstep_;
+  bool failed_ = false;  ///< lockstep has found a difference
   bool checks_recovery_ = false;
   bool stepping_ = false;  ///< through a block for check_recovery()
   std::unique_ptr<CodeListing> listing_;
@@ -149,6 +153,7 @@ class Translator final : public cpu::Engine,
   bool segments_stale_ = true;
   mmu::Window window_;
   Lane* lane_ = nullptr;
+  bool lane_shared_ = false;
   u64 lane_code_base_ = 0;
   u64 host_gs_ = ~u64{0};
   u64 platform_tsc_offset_ = 0;  ///< the platform's counter minus the host's
@@ -167,6 +172,7 @@ class Translator final : public cpu::Engine,
   void forget_fetches() { ++fetch_generation_; }
 
   /// Instructions whose accesses keep faulting, by physical address.
+  static constexpr std::size_t kMostSites = std::size_t{1} << 16;
   std::unordered_set<u64> sites_;
   std::unordered_set<u64> wrapping_sites_;  ///< whose addresses wrap at 4 GiB
   std::bitset<4096> site_pages_;            ///< by frame number modulo its size: may have either

@@ -2,7 +2,8 @@
 // error summary follows from flags and masks, the full tag word from the abridged one and the
 // registers' contents, and the first MMX instruction turns the stack into a register file.
 //
-// Pointers are kept in the layout of FXSAVE without REX.W: 32-bit offset and 16-bit selector.
+// Pointers are kept in the layout of FXSAVE without REX.W: 32-bit offset and 16-bit selector. The
+// selectors are always 0 (Feature::NoFpuSelectors).
 #pragma once
 
 #include <array>

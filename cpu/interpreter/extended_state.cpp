@@ -53,8 +53,8 @@ void restore_x87(ExtendedState& state, const LegacyArea& area) {
   std::memcpy(state.legacy.data(), area.data(), image::kMxcsr);
   state.legacy[image::kTag + 1] = 0;
   image::store<u16>(state, image::kOpcode, image::load<u16>(state, image::kOpcode) & 0x7FF);
-  image::store<u16>(state, image::kInstructionSelector + 2, 0);
-  image::store<u16>(state, image::kDataSelector + 2, 0);
+  image::store<u32>(state, image::kInstructionSelector, 0);  // Feature::NoFpuSelectors
+  image::store<u32>(state, image::kDataSelector, 0);
   for (unsigned i = 0; i < kRegisters; ++i) {
     u8* reg = state.legacy.data() + image::kStack + 16 * i;
     std::memcpy(reg, area.data() + image::kStack + 16 * i, kRegisterLength);

@@ -6,42 +6,31 @@
 namespace ringshift::cpu {
 namespace {
 
+/// What the thunks overwrite with the host's.
 struct Pointers {
   u16 opcode;
-  u32 instruction_offset;
-  u16 instruction_selector;
   u32 data_offset;
-  u16 data_selector;
 };
 
 Pointers load_pointers(const ExtendedState& state) {
-  return {
-      image::load<u16>(state, image::kOpcode), image::load<u32>(state, image::kInstructionOffset),
-      image::load<u16>(state, image::kInstructionSelector),
-      image::load<u32>(state, image::kDataOffset), image::load<u16>(state, image::kDataSelector)};
+  return {image::load<u16>(state, image::kOpcode), image::load<u32>(state, image::kDataOffset)};
 }
 
-void store_pointers(ExtendedState& state, const Pointers& pointers) {
-  image::store<u16>(state, image::kOpcode, pointers.opcode);
-  image::store<u32>(state, image::kInstructionOffset, pointers.instruction_offset);
-  image::store<u32>(state, image::kInstructionSelector, pointers.instruction_selector);
-  image::store<u32>(state, image::kDataOffset, pointers.data_offset);
-  image::store<u32>(state, image::kDataSelector, pointers.data_selector);
-}
+enum class Incurred : u8 { Nothing, UnmaskedException };
 
-/// SDM 1 §8.1.8: every instruction but the control instructions leaves its address behind; the data
-/// pointer changes with those that have a memory operand.
-void track_pointers(Processor& processor, const Instruction& instruction, const Thunk& thunk,
-                    u64 offset, Pointers pointers) {
-  const State& state = processor.state;
-  pointers.opcode = thunk.x87_opcode;
-  pointers.instruction_offset = static_cast<u32>(state.rip);
-  pointers.instruction_selector = state.segment(SegmentName::CS).selector;
-  if (thunk.memory != Thunk::Access::None) {
-    pointers.data_offset = static_cast<u32>(offset);
-    pointers.data_selector = state.segment(instruction.memory.segment).selector;
+/// Every instruction but the control instructions leaves its address behind, opcode and operand
+/// change with those that incur an unmasked exception, and there are no selectors: the model says
+/// Feature::FdpExceptionsOnly and NoFpuSelectors. SDM 1 §8.1.8, §8.1.9.
+void track_pointers(Processor& processor, const Thunk& thunk, u64 offset, Pointers pointers,
+                    Incurred incurred) {
+  ExtendedState& extended = processor.state.extended;
+  if (incurred == Incurred::UnmaskedException) {
+    pointers.opcode = thunk.x87_opcode;
+    if (thunk.memory != Thunk::Access::None) pointers.data_offset = static_cast<u32>(offset);
   }
-  store_pointers(processor.state.extended, pointers);
+  image::store<u16>(extended, image::kOpcode, pointers.opcode);
+  image::store<u64>(extended, image::kInstructionOffset, static_cast<u32>(processor.state.rip));
+  image::store<u64>(extended, image::kDataOffset, pointers.data_offset);
 }
 
 /// An unmasked invalid operation, overflow or underflow leaves the destination in memory alone; an
@@ -93,6 +82,7 @@ struct Run {
   const Instruction& instruction;
   const Thunk& thunk;
   u64 offset;
+  Incurred incurred = Incurred::Nothing;
 
   HostUnit& unit() const { return processor.host_unit(); }
   ExtendedState& extended() const { return processor.state.extended; }
@@ -108,13 +98,14 @@ Completion run_light(const Run& run) {
   return Completion::Next;
 }
 
-Completion run_whole(const Run& run) {
+Completion run_whole(Run& run) {
   ExtendedState& extended = run.extended();
   const image::X87Copy before = image::copy_x87(extended);
   bool stored = false;
   {
     const PendingAside aside(extended);
     run.unit().run_x87(run.thunk, extended);
+    if (image::exception_pending(extended)) run.incurred = Incurred::UnmaskedException;
     stored = run.thunk.memory == Thunk::Access::Write && result_is_stored(extended);
   }
   if (stored && run.write_result().faulted()) {
@@ -142,12 +133,12 @@ Completion execute_x87(Processor& processor, const Instruction& instruction) {
   u64& rflags = processor.state.rflags;
   frame.flags = (rflags & eflags::Arithmetic) | eflags::Fixed;
   const Pointers pointers = load_pointers(extended);
-  const Run run{processor, instruction, thunk, offset};
+  Run run{processor, instruction, thunk, offset};
   HANDLER_REQUIRE(HostUnit::x87_light_applies(thunk, extended) ? run_light(run) : run_whole(run));
   if (thunk.x87_flags_out) {
     rflags = (rflags & ~eflags::Arithmetic) | (frame.flags & eflags::Arithmetic);
   }
-  track_pointers(processor, instruction, thunk, offset, pointers);
+  track_pointers(processor, thunk, offset, pointers, run.incurred);
   return Completion::Next;
 }
 

@@ -53,25 +53,21 @@ void store_environment(const ExtendedState& state, EnvironmentLayout layout,
                        std::array<u8, kLongestState>& area) {
   constexpr u32 kReserved = 0xFFFF0000;
   const u32 instruction_offset = image::load<u32>(state, image::kInstructionOffset);
-  const u32 instruction_selector = image::load<u16>(state, image::kInstructionSelector);
   const u32 data_offset = image::load<u32>(state, image::kDataOffset);
-  const u32 data_selector = image::load<u16>(state, image::kDataSelector);
   const u32 opcode = image::load<u16>(state, image::kOpcode) & 0x7FFU;
   put_word(area, layout, Control, kReserved | image::control(state));
   put_word(area, layout, Status, kReserved | image::status(state));
   put_word(area, layout, Tags, kReserved | image::full_tag_word(state));
   if (layout.real_address) {
-    const u32 instruction = instruction_selector * 16 + instruction_offset;
-    const u32 data = data_selector * 16 + data_offset;
-    put_word(area, layout, InstructionLow, kReserved | (instruction & 0xFFFF));
-    put_word(area, layout, InstructionHigh, linear_high(layout, instruction) | opcode);
-    put_word(area, layout, DataLow, kReserved | (data & 0xFFFF));
-    put_word(area, layout, DataHigh, linear_high(layout, data));
+    put_word(area, layout, InstructionLow, kReserved | (instruction_offset & 0xFFFF));
+    put_word(area, layout, InstructionHigh, linear_high(layout, instruction_offset) | opcode);
+    put_word(area, layout, DataLow, kReserved | (data_offset & 0xFFFF));
+    put_word(area, layout, DataHigh, linear_high(layout, data_offset));
   } else {
     put_word(area, layout, InstructionLow, instruction_offset);
-    put_word(area, layout, InstructionHigh, instruction_selector | opcode << 16);
+    put_word(area, layout, InstructionHigh, opcode << 16);
     put_word(area, layout, DataLow, data_offset);
-    put_word(area, layout, DataHigh, kReserved | data_selector);
+    put_word(area, layout, DataHigh, kReserved);
   }
 }
 
@@ -81,7 +77,7 @@ void load_environment(ExtendedState& state, EnvironmentLayout layout,
   const u32 instruction_high = get_word(area, layout, InstructionHigh);
   const u32 data_low = get_word(area, layout, DataLow);
   const u32 data_high = get_word(area, layout, DataHigh);
-  u32 opcode = 0, instruction_selector = 0, data_selector = 0;
+  u32 opcode = 0;
   u32 instruction_offset = instruction_low, data_offset = data_low;
   if (layout.real_address) {
     const auto linear = [](u32 low, u32 high) { return (low & 0xFFFF) | (high & 0x0FFFF000) << 4; };
@@ -91,8 +87,6 @@ void load_environment(ExtendedState& state, EnvironmentLayout layout,
   } else {
     // The 16-bit protected layout has no place for the opcode.
     opcode = layout.wide ? instruction_high >> 16 & 0x7FF : 0;
-    instruction_selector = instruction_high & 0xFFFF;
-    data_selector = data_high & 0xFFFF;
   }
   const u16 status = static_cast<u16>(get_word(area, layout, Status));
   image::set_top(state, (status & image::kTopMask) >> image::kTopShift);
@@ -100,10 +94,8 @@ void load_environment(ExtendedState& state, EnvironmentLayout layout,
   image::set_control(state, static_cast<u16>(get_word(area, layout, Control)));
   image::set_full_tag_word(state, static_cast<u16>(get_word(area, layout, Tags)));
   image::store<u16>(state, image::kOpcode, static_cast<u16>(opcode));
-  image::store<u32>(state, image::kInstructionOffset, instruction_offset);
-  image::store<u32>(state, image::kInstructionSelector, instruction_selector);
-  image::store<u32>(state, image::kDataOffset, data_offset);
-  image::store<u32>(state, image::kDataSelector, data_selector);
+  image::store<u64>(state, image::kInstructionOffset, instruction_offset);
+  image::store<u64>(state, image::kDataOffset, data_offset);
 }
 
 /// The memory operand of FLDENV or FRSTOR. The processor reads its first field and looks at its end

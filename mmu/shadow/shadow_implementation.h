@@ -61,6 +61,8 @@ class ShadowMmu::Implementation final : private WriteObserver, private RemapObse
   void settle();
   void revalidate(Space& space);
   void drop_oldest_space();
+  void drop_stale_spaces();
+  void drop(Space& space);
 
   void apply_changes();
   void drop_data(const TableChanges& changes);
@@ -97,6 +99,7 @@ class ShadowMmu::Implementation final : private WriteObserver, private RemapObse
 
   u64 flushes_ = 1;
   u64 clock_ = 0;
+  u64 entries_ = 0;              ///< into spaces
   u32 repeated_page_ = kNoPage;  ///< found mapped when it was last asked for
   ShadowStatistics counted_;
 };

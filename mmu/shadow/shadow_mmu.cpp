@@ -61,16 +61,29 @@ void ShadowMmu::Implementation::drop_oldest_space() {
   for (const auto& [key, space] : by_key_) {
     if (oldest == nullptr || space->last_used < oldest->last_used) oldest = space;
   }
-  if (oldest == nullptr) return;
-  if (oldest == current_) {
+  if (oldest != nullptr) drop(*oldest);
+}
+
+/// Processes come and go, and nobody tells when their address spaces are no more: those that so
+/// many others have been entered since are taken for dead.
+void ShadowMmu::Implementation::drop_stale_spaces() {
+  for (std::size_t number = 0; number < spaces_.size(); ++number) {
+    Space* const space = spaces_[number].get();
+    if (space == nullptr || space == current_) continue;
+    if (entries_ - space->entered > limits_.stale_after) drop(*space);
+  }
+}
+
+void ShadowMmu::Implementation::drop(Space& space) {
+  if (&space == current_) {
     current_ = nullptr;
     window_ = nullptr;
   }
-  const u32 number = oldest->number;
-  tracker_.detach_all(*oldest);
+  const u32 number = space.number;
+  tracker_.detach_all(space);
   tracker_.collect();
-  pool_.drop(*oldest);
-  by_key_.erase(oldest->key);
+  pool_.drop(space);
+  by_key_.erase(space.key);
   spaces_[number].reset();
   ++counted_.spaces_dropped;
   if (observer_ != nullptr) observer_->on_space_dropped(number);
@@ -79,6 +92,9 @@ void ShadowMmu::Implementation::drop_oldest_space() {
 void ShadowMmu::Implementation::enter(Space& space) {
   current_ = &space;
   window_ = nullptr;
+  space.entered = ++entries_;
+  constexpr u64 kLookEvery = 32;
+  if (entries_ % kLookEvery == 0) drop_stale_spaces();
   // Another space means other tables, and loading those is a flush.
   ++flushes_;
 }
@@ -266,6 +282,7 @@ Result<std::unique_ptr<ShadowMmu>> ShadowMmu::create(MemoryMap& map, ProcessorMe
   }
   limits.mappings = std::clamp<u64>(limits.mappings, 4, std::max<u64>(host_mapping_limit() / 2, 4));
   limits.windows = std::max<u32>(limits.windows, 1);
+  limits.stale_after = std::max<u64>(limits.stale_after, 1);
   limits.spaces = std::max<u32>(limits.spaces, 1);
   limits.pages_per_miss = std::bit_floor(std::clamp<u32>(limits.pages_per_miss, 1, kAllPages));
   limits.quiet_checks = std::max<u32>(limits.quiet_checks, 1);

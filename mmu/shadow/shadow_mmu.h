@@ -54,6 +54,8 @@ struct ShadowLimits {
   u64 mappings = 24'000;
   u32 windows = 256;
   u32 spaces = 256;
+  /// A space is given up when others have been entered so many times since it was last.
+  u64 stale_after = 512;
   /// Pages that one miss may map ahead, itself included.
   u32 pages_per_miss = 1024;
   /// A table unchanged in so many comparisons is watched; each time that this proves wrong doubles

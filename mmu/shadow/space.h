@@ -89,6 +89,7 @@ struct Space {
   bool untracked_fetches = false;  ///< code was found by tables in a device
   u64 validated = 0;               ///< the flush after which the tables were last checked
   u64 last_used = 0;
+  u64 entered = 0;  ///< by the owner's count of entries
 };
 
 }  // namespace ringshift::mmu

@@ -287,12 +287,14 @@ int run(const Options& options) {
     if (first_resident == 0) first_resident = resident;
   }
   std::printf(
-      "%llu machines, %llu disturbances, %llu kicks, %llu ended by themselves, at most %llu windows, "
+      "%llu machines, %llu disturbances, %llu kicks, %llu ended by themselves, at most %llu "
+      "windows, "
       "at most %llu host mappings; resident at most %llu KiB\n",
       static_cast<unsigned long long>(totals.machines),
       static_cast<unsigned long long>(totals.disturbances),
       static_cast<unsigned long long>(totals.kicks),
-      static_cast<unsigned long long>(totals.endings), static_cast<unsigned long long>(totals.most_windows),
+      static_cast<unsigned long long>(totals.endings),
+      static_cast<unsigned long long>(totals.most_windows),
       static_cast<unsigned long long>(totals.most_mappings),
       static_cast<unsigned long long>(status_kib("VmHWM:")));
   const cpu::EngineStatistics& engine = totals.engine;

@@ -85,6 +85,7 @@ class SystemFuzzer {
   std::vector<std::string> judge(const Program& program) {
     reference_.prepare(program, data_, stack_);
     if (!reference_.run()) {
+      tested_.restore_all();
       ++endless_;
       return {};
     }

@@ -26,6 +26,10 @@ class SystemMachine {
   /// Until it halts or shuts down. False: it does neither.
   bool run();
 
+  /// Before the next program all memory is put back, not only where programs usually write. What
+  /// isn't compared must be alike, too.
+  void restore_all() { run_away_ = true; }
+
   const cpu::State& state() const { return processor_.state; }
   const cpu::Decoder& decoder() const { return decoder_; }
   /// All differences to `other` after the same program, one a line.

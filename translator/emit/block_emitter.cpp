@@ -13,10 +13,6 @@ using cpu::ControlFlow;
 using cpu::Instruction;
 using cpu::TranslationPolicy;
 
-namespace {
-constexpr std::size_t kIndirectEntryBytes = 5;
-}  // namespace
-
 BlockEmitter::BlockEmitter(const Stubs& stubs, const Options& options, EmissionSink& sink,
                            const u8* at)
     : stubs_(stubs), options_(options), sink_(sink) {
@@ -30,14 +26,13 @@ std::span<const u8> BlockEmitter::code() const {
   return {buffer.data(), buffer.size()};
 }
 
-void BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source, EntryKind kind) {
+void BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source) {
   block_ = &block;
   source_ = source;
   mode_ = block.mode;
   block.instructions = static_cast<u16>(source.size());
   find_targets();
   find_fpu_regions();
-  emit_indirect_entry(kind);
   const std::size_t entry = a_.offset();
   for (index_ = 0; index_ < source_.size(); ++index_) emit_instruction(index_);
   if (reachable_) {
@@ -52,23 +47,11 @@ void BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source,
   const u8* base = reinterpret_cast<const u8*>(holder_.baseAddress());
   block.code = base;
   block.entry = base + entry;
-  block.indirect_entry = block.entry - kIndirectEntryBytes;
   block.code_size = static_cast<u32>(code().size());
   if (holder_.hasUnresolvedLinks()) {
     std::fprintf(stderr, "ringshift: a block at %08x has a branch to nowhere\n", block.eip);
     std::abort();
   }
-}
-
-/// Indirect branches enter at a NOP as long as the jump that takes its place when the block dies.
-/// Loops begin a line of the host's cache.
-void BlockEmitter::emit_indirect_entry(EntryKind kind) {
-  constexpr std::size_t kOrdinary = 32, kLine = 64;
-  static constexpr std::array<u8, kIndirectEntryBytes> kLongNop = {0x0F, 0x1F, 0x44, 0x00, 0x00};
-  const std::size_t boundary =
-      kind == EntryKind::LoopHead && options_.on(Optimisation::LoopAlignment) ? kLine : kOrdinary;
-  while (a_.offset() < boundary - kLongNop.size()) a_.int3();
-  a_.embed(kLongNop.data(), kLongNop.size());
 }
 
 /// An innermost loop begins a line of its own. What falls into an outer loop's head runs over the

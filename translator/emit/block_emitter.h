@@ -39,9 +39,6 @@ struct SourceInstruction {
   bool wraps = false;     ///< known to wrap at 4 GiB
 };
 
-/// How a block has come to be wanted. Loops deserve a place of their own in the host's caches.
-enum class EntryKind : u8 { Ordinary, LoopHead };
-
 class BlockEmitter {
  public:
   BlockEmitter(const Stubs& stubs, const Options& options, EmissionSink& sink, const u8* at);
@@ -50,7 +47,7 @@ class BlockEmitter {
 
   /// Emits `source` for `block`, whose address, EIP and mode are set; fills in its points, exits
   /// and entry. The code is to be placed at `at`.
-  void emit(Block& block, std::span<const SourceInstruction> source, EntryKind kind);
+  void emit(Block& block, std::span<const SourceInstruction> source);
   std::span<const u8> code() const;
 
  private:
@@ -62,7 +59,6 @@ class BlockEmitter {
   using Tail = std::function<void()>;
 
   // block_emitter.cpp
-  void emit_indirect_entry(EntryKind kind);
   void emit_instruction(std::size_t index);
   void align_loop(std::size_t index);
   void emit_by_policy(const cpu::Instruction& instruction);
@@ -108,6 +104,7 @@ class BlockEmitter {
   void emit_fpu();
   bool fpu_allowed(cpu::TranslationPolicy policy) const;
   void ensure_fpu();
+  void note_x87();
   bool copy_with(const HostMemory* memory);
   bool copy_with_legacy_base(const HostMemory& memory);
 

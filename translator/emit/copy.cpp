@@ -1,4 +1,5 @@
 // Instructions that the host executes as they are, on the registers that stand for the guest's.
+#include "cpu/encoding.h"
 #include "translator/emit/block_emitter.h"
 #include "translator/emit/reencode.h"
 #include "translator/emit/registers.h"
@@ -48,7 +49,7 @@ constexpr u8 kLea = 0x8D;
 
 /// Whether it certainly writes its first operand: MOV, LEA and arithmetic but for CMP.
 bool writes_destination(const Instruction& instruction) {
-  if (instruction.bytes[0] == 0x0F) return false;
+  if (cpu::parse_encoding(instruction).map != cpu::OpcodeMap::Primary) return false;
   const u8 opcode = instruction.opcode;
   const bool arithmetic = opcode < 0x38 && (opcode & 7) < 6;
   const bool moves = opcode == 0x8B || opcode == 0x89 || opcode == kLea;
@@ -118,6 +119,7 @@ bool BlockEmitter::copy_with(const HostMemory* memory) {
   HostCode host;
   switch (reencode(current_->instruction, memory, host)) {
     case ReencodeStatus::Ok:
+      note_x87();
       a_.embed(host.bytes.data(), host.length);
       if (may_write_stack_pointer(current_->instruction)) {
         if (!writes_destination(current_->instruction)) a_.mov(x86::r15d, x86::r15d);
@@ -130,6 +132,20 @@ bool BlockEmitter::copy_with(const HostMemory* memory) {
       return false;
   }
   return false;
+}
+
+/// The host's pointer to the last x87 instruction may come to point here.
+void BlockEmitter::note_x87() {
+  const Instruction& instruction = current_->instruction;
+  if (instruction.policy != cpu::TranslationPolicy::X87) return;
+  const cpu::Encoding encoding = cpu::parse_encoding(instruction);
+  X87Point point;
+  point.host_offset = static_cast<u32>(a_.offset());
+  point.guest_offset = static_cast<u16>(current_->eip - block_->eip);
+  point.opcode = static_cast<u16>((encoding.opcode & 7U) << 8 | encoding.modrm);
+  point.has_memory = memory_of(instruction) != nullptr;
+  point.segment = instruction.memory.segment;
+  block_->x87.push_back(point);
 }
 
 /// AH, CH, DH and BH can't stand beside R8 to R15: the address borrows RBP, which is none of them.

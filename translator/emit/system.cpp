@@ -197,6 +197,7 @@ bool BlockEmitter::emit_store_selector() {
       a_.mov(guest(into.reg).r16(), x86::r11w);
     } else {
       a_.mov(guest(into.reg).r32(), x86::r11d);
+      if (into.reg == cpu::Rsp) rebase_stack_pointer();
     }
     return true;
   }

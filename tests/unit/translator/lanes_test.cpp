@@ -1,0 +1,86 @@
+#include "translator/lanes.h"
+
+#include <catch2/catch.hpp>
+
+#include <fstream>
+#include <string>
+
+namespace ringshift::translator {
+namespace {
+
+u64 anonymous_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    if (word != "RssAnon:") continue;
+    u64 kib = 0;
+    status >> kib;
+    return kib;
+  }
+  return 0;
+}
+
+constexpr u32 kEipsPerPage = kPageSize / sizeof(u32);
+/// What a cache may keep, and what it may take before it counts.
+constexpr u64 kMostKib = 96 << 10;
+
+}  // namespace
+
+TEST_CASE("a lane's table knows what it has learned until it forgets") {
+  const Stubs stubs;
+  LaneCache cache(stubs);
+  Lane& lane = cache.find({1, Mode(0), 0});
+  cache.learn(lane, 0x1234'5678, 77);
+  cache.learn(lane, 0xFFFF'FFFF, 78);
+  CHECK(lane.table()[0x1234'5678] == 77);
+  CHECK(lane.table()[0xFFFF'FFFF] == 78);
+  CHECK(lane.table()[0x1234'5679] == 0);
+  cache.forget(2, {0x1234'5000}, kPageSize);
+  CHECK(lane.table()[0x1234'5678] == 77);
+  cache.forget(1, {0x1234'5000}, kPageSize);
+  CHECK(lane.table()[0x1234'5678] == 0);
+  CHECK(lane.table()[0xFFFF'FFFF] == 78);
+  cache.forget_all();
+  CHECK(lane.table()[0xFFFF'FFFF] == 0);
+  CHECK(lane.pages() == 0);
+}
+
+TEST_CASE("code all over the address space costs the branch table no more than its budget") {
+  const Stubs stubs;
+  LaneCache cache(stubs);
+  const u64 before = anonymous_kib();
+  u64 most = 0;
+  for (u32 page = 0; page < 60'000; ++page) {
+    cache.learn(cache.find({1, Mode(0), 0}), page * kEipsPerPage, 1);
+    if (page % 1000 == 0) most = std::max(most, anonymous_kib() - before);
+  }
+  CHECK(most < kMostKib);
+}
+
+TEST_CASE("many lanes share the budget, and those used longest ago pay") {
+  const Stubs stubs;
+  LaneCache cache(stubs);
+  const u64 before = anonymous_kib();
+  for (u32 space = 0; space < 300; ++space) {
+    for (u32 page = 0; page < 500; ++page) {
+      cache.learn(cache.find({space, Mode(0), 0}), page * kEipsPerPage, space + 1);
+    }
+  }
+  CHECK(anonymous_kib() - before < kMostKib);
+  CHECK(cache.find({299, Mode(0), 0}).table()[499 * kEipsPerPage] == 300);
+}
+
+TEST_CASE("reading everywhere takes page tables, which count as well") {
+  const Stubs stubs;
+  LaneCache cache(stubs);
+  std::size_t most = 0;
+  for (u32 space = 0; space < 8; ++space) {
+    for (u64 eip = 0; eip < u64{1} << 32; eip += kEipsPerPage * 64) {
+      Lane& lane = cache.find({space, Mode(0), 0});
+      cache.note_miss(lane, static_cast<u32>(eip));
+      most = std::max(most, lane.pages());
+    }
+  }
+  CHECK(most <= 8192);
+}
+
+}  // namespace ringshift::translator
