@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "cpu/decoder.h"
 #include "cpu/host_unit/x87_image.h"
 
 namespace ringshift::translator {
