@@ -282,6 +282,7 @@ bool Lockstep::end(Leave reason) {
   switch (reason) {
     case Leave::Refused:  // nothing has happened
     case Leave::CallOut:  // at_call_out() was asked, and the rest was the interpreter's
+    case Leave::CallOutAndEvent:
       break;
     case Leave::Emulate:
     case Leave::Event:

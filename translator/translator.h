@@ -69,6 +69,7 @@ class Translator final : public cpu::Engine,
   void refresh();
   void enter(const Block& block);
   Block* next_block(u64 rip);
+  const Block* known_block(u64 rip);
   void follow_link(u32 exit);
   void follow_indirect(u32 eip);
   bool interpret_one();
@@ -78,7 +79,10 @@ class Translator final : public cpu::Engine,
   void activate_lane(const Block& block);
   bool learn(u32 eip, const Block& block);
   void set_gs_base();
-  static u64 call_out_entry(Context* context, u32 number);
+  void prepare(const Block& block);
+  static Onward call_out_entry(Context* context, u32 number);
+  void discount(const CallOut& item);
+  bool go_on();
   bool execute_call_out(const CallOut& item);
   bool mode_holds() const;
   void view_segments();
