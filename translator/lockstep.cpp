@@ -386,6 +386,7 @@ void Lockstep::try_iterations(const cpu::Instruction& instruction, u64 iteration
   const unsigned size = instruction.address_size;
   processor_.write_gpr(cpu::Rcx, size, iterations);
   Completion completion = Completion::Repeat;
+  denied_ = false;
   while (completion == Completion::Repeat && !denied_) {
     completion = instruction.handler(processor_, instruction);
   }
