@@ -122,6 +122,8 @@ void Translator::note_interrupt(const HostFault& fault) {
 
 void Translator::on_interrupt_outside(const HostFault& fault) {
   note_interrupt(fault);
+  // The interpreter may be in the middle of a repeated instruction.
+  processor_.kick();
 }
 
 /// What the guest's registers are before the instruction that the fault or signal found underway.
