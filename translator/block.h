@@ -98,7 +98,7 @@ struct Block {
   std::vector<FaultPoint> points;  ///< by host_offset
   std::vector<X87Point> x87;       ///< likewise
   std::vector<u32> exits;          ///< numbers of its exit sites
-  std::vector<u32> entrances;      ///< exit sites of others that are linked to it
+  std::vector<u32> entrances;      ///< exit sites that have been linked to it; some may be no more
   Block* next_in_bucket = nullptr;
 
   /// All address spaces map all of its bytes alike.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace ringshift::translator {
 
@@ -46,37 +47,26 @@ void BlockStore::publish(Block& block) {
   Block*& bucket = buckets_[bucket_of(block.address, block.eip, block.mode)];
   block.next_in_bucket = bucket;
   bucket = &block;
-  const auto first = static_cast<unsigned>(block.address.page_offset());
-  const unsigned here = std::min<unsigned>(block.bytes, kPageSize - first);
-  attach(block, block.address.page(), first, here);
-  if (block.crosses_page) attach(block, block.second_page, 0, block.bytes - here);
+  attach(block, block.address.page());
+  if (block.crosses_page) attach(block, block.second_page);
 }
 
-void BlockStore::attach(Block& block, PhysicalAddress page, unsigned first, unsigned bytes) {
+void BlockStore::attach(Block& block, PhysicalAddress page) {
   const auto [found, added] = pages_.try_emplace(page.frame());
   CodePage& entry = found->second;
   entry.blocks.push_back(&block);
-  for (unsigned i = first; i < first + bytes; ++i) entry.covered[i / 64] |= u64{1} << (i % 64);
+  entry.cover(bytes_on(block, page));
   if (!added) return;
   map_.watch(page, observer_);
   cpu::MemoryAccess::forget_physical(processor_, page);
 }
 
-void BlockStore::detach(Block& block, PhysicalAddress page) {
-  const auto found = pages_.find(page.frame());
-  if (found == pages_.end()) return;
-  CodePage& entry = found->second;
-  std::erase(entry.blocks, &block);
-  // What no block covers any more must not kill others: recount.
-  entry.covered.fill(0);
-  for (const Block* other : entry.blocks) {
-    const bool second = other->address.page() != page;
-    const auto offset = static_cast<unsigned>(other->address.page_offset());
-    const unsigned begin = second ? 0 : offset;
-    const unsigned end = second ? offset + other->bytes - kPageSize
-                                : std::min<unsigned>(offset + other->bytes, kPageSize);
-    for (unsigned i = begin; i < end; ++i) entry.covered[i / 64] |= u64{1} << (i % 64);
-  }
+/// The bytes of `page` that the block was translated from: first, and behind the last.
+std::pair<unsigned, unsigned> BlockStore::bytes_on(const Block& block, PhysicalAddress page) {
+  const auto offset = static_cast<unsigned>(block.address.page_offset());
+  const unsigned end = offset + block.bytes;
+  if (block.address.page() != page) return {0, end - static_cast<unsigned>(kPageSize)};
+  return {offset, std::min<unsigned>(end, kPageSize)};
 }
 
 /// Call stacks that lead into it must be forgotten (deaths()), and generated code that has called
@@ -90,14 +80,14 @@ void BlockStore::kill(Block& block) {
   while (*link != &block) link = &(*link)->next_in_bucket;
   *link = block.next_in_bucket;
   // Jumps into it go to the dispatcher again, and branch tables that know it miss.
-  while (!block.entrances.empty()) unlink(block.entrances.back());
+  for (const u32 number : std::exchange(block.entrances, {})) {
+    if (exits_[number].to == &block) unlink(number);
+  }
   for (const u32 number : block.exits) unlink(number);
   u8* entry = area_.writable(block.entry);
   const auto distance = static_cast<i32>(stubs_.miss - (block.entry + kJumpBytes));
   entry[0] = 0xE9;
   std::memcpy(entry + 1, &distance, sizeof distance);
-  detach(block, block.address.page());
-  if (block.crosses_page) detach(block, block.second_page);
 }
 
 bool BlockStore::written(PhysicalAddress address, u64 length) {
@@ -110,25 +100,24 @@ bool BlockStore::written(PhysicalAddress address, u64 length) {
     overlaps = (found->second.covered[i / 64] >> (i % 64) & 1) != 0;
   }
   if (!overlaps) return false;
-  const std::vector<Block*> blocks = found->second.blocks;
-  bool killed = false;
-  for (Block* block : blocks) {
-    const u64 begin = block->address.value;
-    const u64 page = address.page().value;
-    const bool second = block->address.page().value != page;
-    const u64 from = second ? page : begin;
-    const u64 to = second ? page + (begin + block->bytes - block->address.page().value - kPageSize)
-                          : begin + block->bytes;
-    if (address.value < to && address.value + length > from) {
-      kill(*block);
-      killed = true;
-    }
-  }
-  if (found->second.blocks.empty()) {
-    map_.unwatch(address.page(), observer_);
+  CodePage& entry = found->second;
+  const PhysicalAddress page = address.page();
+  const u64 killed_before = killed_;
+  // Those that have died since the last time go as well, and what none covers any more.
+  std::erase_if(entry.blocks, [&](Block* block) {
+    if (block->dead) return true;
+    const auto [from, to] = bytes_on(*block, page);
+    if (first >= to || end <= from) return false;
+    kill(*block);
+    return true;
+  });
+  entry.covered.fill(0);
+  for (const Block* block : entry.blocks) entry.cover(bytes_on(*block, page));
+  if (entry.blocks.empty()) {
+    map_.unwatch(page, observer_);
     pages_.erase(found);
   }
-  return killed;
+  return killed_ != killed_before;
 }
 
 void BlockStore::clear() {
@@ -152,8 +141,18 @@ void BlockStore::link(u32 exit, Block& to) {
   ExitSite& site = exits_[exit];
   unlink(exit);
   site.to = &to;
+  if (to.entrances.size() == to.entrances.capacity()) tidy_entrances(to);
   to.entrances.push_back(exit);
   patch(site, to.entry);
+}
+
+/// Takes out what isn't linked to the block any more, and makes room for as many more as are left.
+void BlockStore::tidy_entrances(Block& block) {
+  std::vector<u32>& entrances = block.entrances;
+  std::erase_if(entrances, [&](u32 number) { return exits_[number].to != &block; });
+  std::sort(entrances.begin(), entrances.end());
+  entrances.erase(std::unique(entrances.begin(), entrances.end()), entrances.end());
+  entrances.reserve(2 * entrances.size() + 1);
 }
 
 void BlockStore::link_by_table(u32 exit) {
@@ -164,8 +163,6 @@ void BlockStore::link_by_table(u32 exit) {
 void BlockStore::unlink(u32 exit) {
   ExitSite& site = exits_[exit];
   patch(site, site.unlinked);
-  if (site.to == nullptr) return;
-  std::erase(site.to->entrances, exit);
   site.to = nullptr;
 }
 

@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "cpu/host_unit/code_area.h"
@@ -59,14 +60,18 @@ class BlockStore final : public EmissionSink {
  private:
   static constexpr std::size_t kBuckets = 1U << 16;
   struct CodePage {
-    std::vector<Block*> blocks;
+    std::vector<Block*> blocks;                 ///< some may have died
     std::array<u64, kPageSize / 64> covered{};  ///< one bit for each byte of code
+    void cover(std::pair<unsigned, unsigned> bytes) {
+      for (unsigned i = bytes.first; i < bytes.second; ++i) covered[i / 64] |= u64{1} << (i % 64);
+    }
   };
 
   static std::size_t bucket_of(PhysicalAddress address, u32 eip, Mode mode);
   void patch(const ExitSite& site, const u8* target);
-  void attach(Block& block, PhysicalAddress page, unsigned first, unsigned bytes);
-  void detach(Block& block, PhysicalAddress page);
+  void attach(Block& block, PhysicalAddress page);
+  static std::pair<unsigned, unsigned> bytes_on(const Block& block, PhysicalAddress page);
+  void tidy_entrances(Block& block);
 
   cpu::CodeArea& area_;
   const Stubs& stubs_;

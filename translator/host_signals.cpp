@@ -49,14 +49,14 @@ struct AlternateStack {
 };
 
 void report(int signal, const HostFault& fault) {
-  std::array<char, 1024> text{};
+  std::array<char, 2048> text{};
   int length = std::snprintf(text.data(), text.size(),
                              "ringshift: bug: %s at host address %llx accessing %llx\n",
                              strsignal(signal), static_cast<unsigned long long>(fault.pc()),
                              static_cast<unsigned long long>(fault.address));
   if (client != nullptr && length > 0) {
     const auto used = static_cast<std::size_t>(length);
-    client->describe(text.data() + used, text.size() - used);
+    client->describe(fault, text.data() + used, text.size() - used);
   }
   const ssize_t written = write(STDERR_FILENO, text.data(), std::strlen(text.data()));
   (void)written;

@@ -40,8 +40,9 @@ class SignalClient {
   virtual Verdict on_interrupt(HostFault& fault) = 0;
   /// The kick signal or its stepping has left generated code, or never was in it.
   virtual void on_interrupt_outside(const HostFault& fault) = 0;
-  /// One-line description of the guest for a bug report. Async-signal-safe as far as possible.
-  virtual void describe(char* buffer, std::size_t size) const = 0;
+  /// A few lines on the guest for a bug report. Async-signal-safe unless generated code was
+  /// interrupted, in which nothing can be half done.
+  virtual void describe(const HostFault& fault, char* buffer, std::size_t size) const = 0;
 };
 
 /// While it exists, signals of this thread in generated code go to the client. Handlers run on a

@@ -122,6 +122,8 @@ void Translator::note_interrupt(const HostFault& fault) {
 
 void Translator::on_interrupt_outside(const HostFault& fault) {
   note_interrupt(fault);
+  // The interpreter may be in the middle of a repeated instruction.
+  processor_.kick();
 }
 
 /// What the guest's registers are before the instruction that the fault or signal found underway.
@@ -198,22 +200,36 @@ void Translator::recover(HostFault& fault, const Block& block, const FaultPoint&
   host[REG_RIP] = static_cast<greg_t>(reinterpret_cast<u64>(stubs_.leave_saved));
 }
 
-void Translator::describe(char* buffer, std::size_t size) const {
+void Translator::describe(const HostFault& fault, char* buffer, std::size_t size) const {
   const cpu::State& state = processor_.state;
-  std::snprintf(buffer, size,
-                "  guest: last known CS:EIP %04x:%08llx, mode %08x, window %llx; EAX %08llx ECX "
-                "%08llx EDX %08llx EBX %08llx ESP %08llx EBP %08llx ESI %08llx EDI %08llx\n",
-                unsigned{state.segment(cpu::SegmentName::CS).selector},
-                static_cast<unsigned long long>(state.rip), mode_.bits(),
-                static_cast<unsigned long long>(window_.base),
-                static_cast<unsigned long long>(state.gpr[cpu::Rax]),
-                static_cast<unsigned long long>(state.gpr[cpu::Rcx]),
-                static_cast<unsigned long long>(state.gpr[cpu::Rdx]),
-                static_cast<unsigned long long>(state.gpr[cpu::Rbx]),
-                static_cast<unsigned long long>(state.gpr[cpu::Rsp]),
-                static_cast<unsigned long long>(state.gpr[cpu::Rbp]),
-                static_cast<unsigned long long>(state.gpr[cpu::Rsi]),
-                static_cast<unsigned long long>(state.gpr[cpu::Rdi]));
+  std::array<u64, 8> gpr{};
+  std::copy_n(state.gpr.begin(), gpr.size(), gpr.begin());
+  u64 rip = state.rip;
+  const char* how = "as last saved";
+  std::string code;
+  const auto* pc = reinterpret_cast<const u8*>(fault.pc());
+  if (owns_code(fault.pc())) {
+    code = "  host code: " + cpu::format_host({pc, cpu::kLongestInstruction}, fault.pc()).text;
+    if (const Block* block = store_.at_host(pc)) {
+      const Recovered recovered = recovered_state(fault, *block, block->point_at(pc));
+      gpr = recovered.gpr;
+      rip = recovered.rip;
+      how = "in generated code";
+    } else {
+      code += ", none of a block";
+    }
+    code += '\n';
+  }
+  const auto wide = [](u64 value) { return static_cast<unsigned long long>(value); };
+  std::snprintf(
+      buffer, size,
+      "  guest, %s: CS:EIP %04x:%08llx, mode %08x, window %llx\n"
+      "  EAX %08llx ECX %08llx EDX %08llx EBX %08llx ESP %08llx EBP %08llx ESI %08llx EDI "
+      "%08llx\n%s",
+      how, unsigned{state.segment(cpu::SegmentName::CS).selector}, wide(rip), mode_.bits(),
+      wide(window_.base), wide(gpr[cpu::Rax]), wide(gpr[cpu::Rcx]), wide(gpr[cpu::Rdx]),
+      wide(gpr[cpu::Rbx]), wide(gpr[cpu::Rsp]), wide(gpr[cpu::Rbp]), wide(gpr[cpu::Rsi]),
+      wide(gpr[cpu::Rdi]), code.c_str());
 }
 
 }  // namespace ringshift::translator

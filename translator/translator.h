@@ -114,7 +114,7 @@ class Translator final : public cpu::Engine,
   Verdict on_interrupt(HostFault& fault) override;
   void on_interrupt_outside(const HostFault& fault) override;
   void note_interrupt(const HostFault& fault);
-  void describe(char* buffer, std::size_t size) const override;
+  void describe(const HostFault& fault, char* buffer, std::size_t size) const override;
   bool at_boundary(const HostFault& fault, const Block*& block, const FaultPoint*& point) const;
   static Recovered recovered_state(const HostFault& fault, const Block& block,
                                    const FaultPoint& point);

@@ -219,6 +219,32 @@ TEST_CASE("more code than the cache holds") {
   CHECK(statistics.code_cache_flushes > 0);
 }
 
+TEST_CASE("a page that is entered everywhere is written as a whole, again and again") {
+  // At kPage NOPs up to "jmp edx" in its last bytes. For each of its bytes: call there; then write
+  // its first and last bytes.
+  constexpr u32 kPage = SmallMachine::kData, kEntries = 4000, kRounds = 12;
+  const Bytes code = {0xB9, 0xA0, 0x0F, 0,    0,        // round: mov ecx, kEntries
+                      0x8D, 0x81, 0,    0,    0x10, 0,  // next: lea eax, [ecx + kPage]
+                      0xBA, 0x12, 0,    0x01, 0,        // mov edx, back
+                      0xFF, 0xE0,                       // jmp eax
+                      0x43,                             // back: inc ebx
+                      0xE2, 0xF0,                       // loop next
+                      0xFE, 0x05, 0,    0,    0x10, 0,  // inc byte [kPage]
+                      0xFE, 0x0D, 0,    0,    0x10, 0,  // dec byte [kPage]
+                      0xC7, 0x05, 0xFC, 0x0F, 0x10, 0,  // mov dword [kPage + FFCh],
+                      0xFF, 0xE2, 0xF4, 0xF4,           //   jmp edx; hlt; hlt
+                      0x4E, 0x75, 0xD2,                 // dec esi; jnz round
+                      0xF4};
+  SmallMachine machine(Kind::Translator);
+  machine.load(code);
+  machine.map().write({kPage}, Bytes(kPageSize - 4, 0x90));
+  machine.map().write({kPage + kPageSize - 4}, Bytes{0xFF, 0xE2, 0xF4, 0xF4});
+  machine.state().gpr[cpu::Rsi] = kRounds;
+  CHECK(machine.run() == cpu::Exit::Halt);
+  CHECK(machine.state().gpr[cpu::Rbx] == kEntries * kRounds);
+  CHECK(machine.engine().statistics().blocks_invalidated >= 64 * (kRounds - 1));
+}
+
 TEST_CASE("a storm of interruptions changes nothing") {
   // fninit; again: push ecx; pusha; popa; pop edx; xor eax, edx; rol eax, 3; mov [kData], eax; lea
   // edi, [kData+64]; push ecx; mov ecx, 20; rep stosb; pop ecx; fld1; fadd st0, st0; fistp
