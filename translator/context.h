@@ -46,7 +46,11 @@ struct Context {
   std::atomic<u32> exit_request{0};
   u16 saved_flags = 0;  ///< AL: OF, AH: as LAHF leaves it
   u8 interrupt_flag = 0;
-  u8 fpu_absent = 1;       ///< 0: the guest's x87, SSE and AVX state is in the host's registers
+  // 0: that part of the guest's FPU state is in the host's registers. Nothing is there without the
+  // vectors: XMM0 to XMM7 and MXCSR.
+  u8 vectors_absent = 1;
+  u8 x87_absent = 1;
+  u8 upper_absent = 1;     ///< upper halves of YMM0 to YMM7
   u8 interrupt_waits = 0;  ///< the processor's interrupt line or an NMI is up
   u16 x87_opcode = 0;      ///< FOP when the state was loaded into the host's registers
   u32 x87_data = 0;        ///< likewise FDP

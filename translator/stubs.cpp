@@ -1,7 +1,5 @@
 #include "translator/stubs.h"
 
-#include <cpuid.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -16,27 +14,17 @@ namespace {
 using asmjit::Label;
 using namespace host;
 
-/// What this host's state save instructions can do.
-struct FpuSave {
-  bool xsave = false;
-  u32 components = 3;  ///< x87, SSE, and AVX where the host has it
-};
+// Offsets in ExtendedState.
+constexpr i32 kMxcsr = 24, kXmm = 160, kUpper = 576;
+constexpr i32 kVectors = 8;
 
-FpuSave fpu_save_of_host() {
-  constexpr u32 kOsxsave = 1U << 27;
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  FpuSave save;
-  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || (ecx & kOsxsave) == 0) return save;
-  save.xsave = true;
-  u32 low = 0, high = 0;
-  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  save.components = low & 7;
-  return save;
+bool host_has_avx() {
+  return asmjit::CpuInfo::host().features().x86().hasAVX();
 }
 
 class StubEmitter {
  public:
-  StubEmitter(cpu::CodeArea& area) : area_(area), save_(fpu_save_of_host()) {
+  StubEmitter(cpu::CodeArea& area) : area_(area), has_avx_(host_has_avx()) {
     code_.init(asmjit::Environment::host(), reinterpret_cast<u64>(area.next()));
     code_.attach(&a_);
   }
@@ -57,8 +45,9 @@ class StubEmitter {
 
  private:
   void make_labels() {
-    for (Label* label : {&miss_, &look_up_, &bottom_, &leave_link_, &leave_, &leave_saved_,
-                         &call_out_, &load_fpu_, &enter_, &step_in_, &epilogue_}) {
+    for (Label* label :
+         {&miss_, &look_up_, &bottom_, &leave_link_, &leave_, &leave_saved_, &call_out_,
+          &load_vectors_, &load_x87_, &load_upper_, &enter_, &step_in_, &epilogue_}) {
       *label = a_.newLabel();
     }
   }
@@ -109,24 +98,40 @@ class StubEmitter {
     a_.mov(x86::rsp, CONTEXT_FIELD(monitor_stack));
   }
 
-  /// The guest's state goes to memory, and the monitor's control words come back.
+  /// What is loaded of the guest's state goes to memory, and the monitor's control words come
+  /// back. XSAVE and XRSTOR would take ten times as long for vectors alone.
   void save_fpu() {
-    const Label not_loaded = a_.newLabel();
-    a_.cmp(CONTEXT_FIELD(fpu_absent), 0);
-    a_.jne(not_loaded);
+    const Label done = a_.newLabel(), no_upper = a_.newLabel(), no_x87 = a_.newLabel();
+    a_.cmp(CONTEXT_FIELD(vectors_absent), 0);
+    a_.jne(done);
     a_.mov(x86::rdi, CONTEXT_FIELD(extended));
-    if (save_.xsave) {
-      a_.mov(x86::eax, save_.components);
-      a_.xor_(x86::edx, x86::edx);
-      a_.xsave64(x86::ptr(x86::rdi));
-      if ((save_.components & 4) != 0) a_.vzeroupper();
-    } else {
-      a_.fxsave64(x86::ptr(x86::rdi));
+    if (has_avx_) {
+      a_.cmp(CONTEXT_FIELD(upper_absent), 0);
+      a_.jne(no_upper);
+      for (i32 i = 0; i < kVectors; ++i) {
+        a_.vextractf128(x86::ptr(x86::rdi, kUpper + 16 * i), x86::ymm(static_cast<u32>(i)), 1);
+      }
+      a_.vzeroupper();
+      a_.mov(CONTEXT_FIELD(upper_absent), 1);
+      a_.bind(no_upper);
     }
+    store_vectors(x86::rdi);
+    a_.cmp(CONTEXT_FIELD(x87_absent), 0);
+    a_.jne(no_x87);
+    a_.fxsave64(x86::ptr(x86::rdi));
     a_.fninit();
+    a_.mov(CONTEXT_FIELD(x87_absent), 1);
+    a_.bind(no_x87);
     a_.ldmxcsr(CONTEXT_FIELD(monitor_mxcsr));
-    a_.mov(CONTEXT_FIELD(fpu_absent), 1);
-    a_.bind(not_loaded);
+    a_.mov(CONTEXT_FIELD(vectors_absent), 1);
+    a_.bind(done);
+  }
+
+  void store_vectors(const x86::Gp& image) {
+    for (i32 i = 0; i < kVectors; ++i) {
+      a_.movaps(x86::ptr(image, kXmm + 16 * i), x86::xmm(static_cast<u32>(i)));
+    }
+    a_.stmxcsr(x86::dword_ptr(image, kMxcsr));
   }
 
   void emit_leave() {
@@ -195,29 +200,50 @@ class StubEmitter {
     a_.jmp(epilogue_);
   }
 
+  /// No flag may change: RCX is free instead.
   void emit_load_fpu() {
     a_.align(asmjit::AlignMode::kCode, 16);
-    a_.bind(load_fpu_);
+    a_.bind(load_vectors_);
     a_.mov(x86::r8, CONTEXT_FIELD(extended));
-    a_.movzx(x86::r10d, x86::word_ptr(x86::r8, cpu::image::kOpcode));
-    a_.mov(x86::r11d, x86::dword_ptr(x86::r8, cpu::image::kDataOffset));
-    a_.mov(CONTEXT_FIELD(x87_opcode), x86::r10w);
-    a_.mov(CONTEXT_FIELD(x87_data), x86::r11d);
-    if (save_.xsave) {
-      // Nothing is taken from XSTATE_BV: the image is always complete.
-      a_.mov(x86::qword_ptr(x86::r8, 512), save_.components);
-      a_.mov(x86::r10, x86::rax);
-      a_.mov(x86::r11, x86::rdx);
-      a_.mov(x86::eax, save_.components);
-      a_.mov(x86::edx, 0);
-      a_.xrstor64(x86::ptr(x86::r8));
-      a_.mov(x86::rax, x86::r10);
-      a_.mov(x86::rdx, x86::r11);
-    } else {
-      a_.fxrstor64(x86::ptr(x86::r8));
-    }
-    a_.mov(CONTEXT_FIELD(fpu_absent), 0);
+    fetch_vectors();
     a_.ret();
+
+    const Label none = a_.newLabel();
+    a_.align(asmjit::AlignMode::kCode, 16);
+    a_.bind(load_x87_);
+    a_.mov(x86::r8, CONTEXT_FIELD(extended));
+    a_.movzx(x86::ecx, CONTEXT_FIELD(vectors_absent));
+    a_.lea(x86::ecx, x86::ptr(x86::rcx, -1));
+    a_.jecxz(x86::ecx, none);
+    store_vectors(x86::r8);
+    a_.bind(none);
+    a_.fxrstor64(x86::ptr(x86::r8));
+    a_.mov(CONTEXT_FIELD(vectors_absent), 0);
+    a_.mov(CONTEXT_FIELD(x87_absent), 0);
+    a_.ret();
+
+    const Label have = a_.newLabel();
+    a_.align(asmjit::AlignMode::kCode, 16);
+    a_.bind(load_upper_);
+    a_.mov(x86::r8, CONTEXT_FIELD(extended));
+    a_.movzx(x86::ecx, CONTEXT_FIELD(vectors_absent));
+    a_.jecxz(x86::ecx, have);
+    fetch_vectors();
+    a_.bind(have);
+    for (i32 i = 0; has_avx_ && i < kVectors; ++i) {
+      const x86::Ymm ymm = x86::ymm(static_cast<u32>(i));
+      a_.vinsertf128(ymm, ymm, x86::ptr(x86::r8, kUpper + 16 * i), 1);
+    }
+    a_.mov(CONTEXT_FIELD(upper_absent), 0);
+    a_.ret();
+  }
+
+  void fetch_vectors() {
+    for (i32 i = 0; i < kVectors; ++i) {
+      a_.movaps(x86::xmm(static_cast<u32>(i)), x86::ptr(x86::r8, kXmm + 16 * i));
+    }
+    a_.ldmxcsr(x86::dword_ptr(x86::r8, kMxcsr));
+    a_.mov(CONTEXT_FIELD(vectors_absent), 0);
   }
 
   void emit_enter() {
@@ -271,7 +297,9 @@ class StubEmitter {
     stubs.bottom_of_calls = at(bottom_);
     stubs.leave_link = at(leave_link_);
     stubs.call_out = at(call_out_);
-    stubs.load_fpu = at(load_fpu_);
+    stubs.load_vectors = at(load_vectors_);
+    stubs.load_x87 = at(load_x87_);
+    stubs.load_upper = at(load_upper_);
     stubs.leave_saved = at(leave_saved_);
     stubs.enter = reinterpret_cast<Stubs::Enter>(reinterpret_cast<u64>(at(enter_)));
     stubs.step_in = at(step_in_);
@@ -280,11 +308,11 @@ class StubEmitter {
   }
 
   cpu::CodeArea& area_;
-  FpuSave save_;
+  bool has_avx_;
   asmjit::CodeHolder code_;
   x86::Assembler a_;
-  Label miss_, look_up_, bottom_, leave_link_, leave_, leave_saved_, call_out_, load_fpu_, enter_,
-      step_in_, epilogue_;
+  Label miss_, look_up_, bottom_, leave_link_, leave_, leave_saved_, call_out_, load_vectors_,
+      load_x87_, load_upper_, enter_, step_in_, epilogue_;
 };
 
 }  // namespace
@@ -296,7 +324,9 @@ std::vector<Stubs::Named> Stubs::named() const {
                             {"leave_link", leave_link},
                             {"leave_saved", leave_saved},
                             {"call_out", call_out},
-                            {"load_fpu", load_fpu},
+                            {"load_vectors", load_vectors},
+                            {"load_x87", load_x87},
+                            {"load_upper", load_upper},
                             {"step_in", step_in},
                             {"enter", reinterpret_cast<const u8*>(reinterpret_cast<u64>(enter))}};
   std::sort(all.begin(), all.end(), [](const Named& a, const Named& b) { return a.code < b.code; });

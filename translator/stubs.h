@@ -27,9 +27,11 @@ struct Stubs {
   const u8* leave_link = nullptr;
   /// Called; R11D: number of the call-out. Returns, or leaves.
   const u8* call_out = nullptr;
-  /// Called; loads the guest's x87, SSE and AVX state. Changes no flags and, of the
-  /// general registers, R8, R10 and R11.
-  const u8* load_fpu = nullptr;
+  // Called; load parts of the guest's FPU state that are absent. They change no flags and, of the
+  // general registers, R8 and RCX.
+  const u8* load_vectors = nullptr;
+  const u8* load_x87 = nullptr;    ///< the vectors too
+  const u8* load_upper = nullptr;  ///< the vectors too
   /// For signal handlers: the state has been saved but for the FPU.
   const u8* leave_saved = nullptr;
   const u8* end = nullptr;

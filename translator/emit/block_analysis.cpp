@@ -11,19 +11,6 @@ using cpu::TranslationPolicy;
 
 namespace {
 
-bool is_fpu(TranslationPolicy policy) {
-  switch (policy) {
-    case TranslationPolicy::X87:
-    case TranslationPolicy::Mmx:
-    case TranslationPolicy::Simd:
-    case TranslationPolicy::SimdMmx:
-    case TranslationPolicy::Avx:
-      return true;
-    default:
-      return false;
-  }
-}
-
 bool has_memory(const Instruction& instruction) {
   return std::any_of(
       instruction.operands.begin(), instruction.operands.begin() + instruction.operand_count,
@@ -86,7 +73,7 @@ bool BlockEmitter::keeps_fpu(std::size_t index) const {
   if (has_memory(instruction) && mode_.segment(instruction.memory.segment) != SegmentKind::Flat) {
     return false;
   }
-  if (is_fpu(instruction.policy)) return fpu_allowed(instruction.policy);
+  if (fpu_need(instruction.policy) != 0) return fpu_allowed(instruction.policy);
   if (instruction.policy == TranslationPolicy::Branch) return branch_target(index).has_value();
   if (instruction.policy == TranslationPolicy::Stack) return flat_stack();
   return instruction.policy == TranslationPolicy::Copy;
@@ -131,21 +118,22 @@ std::optional<std::size_t> BlockEmitter::flags_dead_until(std::size_t index) con
 
 /// Loops whose FPU instructions need only one look at the FPU, before the loop.
 void BlockEmitter::find_fpu_regions() {
-  fpu_region_.assign(source_.size(), false);
+  fpu_region_.assign(source_.size(), 0);
   if (!options_.on(Optimisation::FpuHoisting)) return;
   for (std::size_t i = 0; i < source_.size(); ++i) {
     const auto eip = branch_target(i);
     const auto head = eip ? internal_target(*eip) : std::nullopt;
-    if (!head || *head > i || fpu_region_[i]) continue;
+    if (!head || *head > i || fpu_region_[i] != 0) continue;
     std::size_t begin = *head, end = i;
     close_region(begin, end);
-    bool uses = false, keeps = true;
+    u8 need = 0;
+    bool keeps = true;
     for (std::size_t k = begin; k <= end && keeps; ++k) {
       keeps = keeps_fpu(k);
-      uses = uses || is_fpu(source_[k].instruction.policy);
+      need |= fpu_need(source_[k].instruction.policy);
     }
-    if (!uses || !keeps) continue;
-    for (std::size_t k = begin; k <= end; ++k) fpu_region_[k] = true;
+    if (need == 0 || !keeps) continue;
+    for (std::size_t k = begin; k <= end; ++k) fpu_region_[k] |= need;
   }
 }
 

@@ -130,11 +130,11 @@ void BlockEmitter::add_pending(i32 delta) {
 }
 
 void BlockEmitter::emit_instruction(std::size_t index) {
-  const bool enters_region = fpu_region_[index] && (index == 0 || !fpu_region_[index - 1]);
-  if (enters_region && reachable_) {
+  const int before = index == 0 ? 0 : fpu_region_[index - 1];
+  if ((fpu_region_[index] & ~before) != 0 && reachable_) {
     current_ = &source_[index];
     mark(true);
-    ensure_fpu();
+    ensure_fpu(fpu_region_[index]);
   }
   if (is_target_[index]) {
     flush_pending();
@@ -165,7 +165,7 @@ void BlockEmitter::emit_instruction(std::size_t index) {
   // The slow way: the whole instruction in the interpreter, then on behind it.
   const Label back = a_.newLabel();
   a_.bind(back);
-  fpu_known_ = false;
+  fpu_known_ = 0;
   const SourceInstruction* const current = current_;
   const Label slow = *slow_;
   const i32 pending_before = slow_pending_;
@@ -236,7 +236,7 @@ void BlockEmitter::call_out(bool leaves, bool whole) {
   if (!whole) item.instruction = current_->instruction;
   a_.mov(x86::r11d, sink_.add_call_out(item));
   a_.call(reinterpret_cast<u64>(stubs_.call_out));
-  fpu_known_ = false;
+  fpu_known_ = 0;
 }
 
 void BlockEmitter::emit_tails() {

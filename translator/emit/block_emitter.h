@@ -103,7 +103,10 @@ class BlockEmitter {
   void emit_copy();
   void emit_fpu();
   bool fpu_allowed(cpu::TranslationPolicy policy) const;
-  void ensure_fpu();
+  /// Parts of the FPU state. None is loaded without the vectors.
+  enum FpuPart : u8 { kVectors = 1, kX87 = 2, kUpper = 4 };
+  static u8 fpu_need(cpu::TranslationPolicy policy);
+  void ensure_fpu(u8 need);
   void note_x87();
   bool copy_with(const HostMemory* memory);
   bool copy_with_legacy_base(const HostMemory& memory);
@@ -188,7 +191,7 @@ class BlockEmitter {
   bool stack_unchecked_ = false;
   /// Up to this instruction the guest's flags are gone, and nothing will miss them.
   std::size_t flags_lost_until_ = 0;
-  bool fpu_known_ = false;     ///< the FPU state is loaded for certain
+  u8 fpu_known_ = 0;           ///< parts of the FPU state that are loaded for certain
   bool reachable_ = true;      ///< control can fall into what comes next
   bool shadowed_ = false;      ///< no interrupt may come before the next instruction
   std::optional<Label> slow_;  ///< of the current instruction
@@ -197,9 +200,9 @@ class BlockEmitter {
   std::vector<bool> is_target_;
   enum class Loop : u8 { None, Outer, Innermost };
   std::vector<Loop> loop_head_;
-  /// In a stretch with a loop that uses the FPU and can't lose its state: loaded at its beginning.
-  std::vector<bool> fpu_region_;
-  /// In a stretch with a loop that uses the FPU and can't lose its state: loaded at its beginning.
+  /// The parts of the FPU state that a stretch with a loop uses and can't lose: loaded at its
+  /// beginning. 0: not in such a stretch.
+  std::vector<u8> fpu_region_;
   std::vector<Tail> tails_;
   std::vector<PendingExit> exits_;
 };

@@ -240,7 +240,7 @@ void BlockEmitter::landing(u32 eip) {
     a_.cmp(x86::r8d, static_cast<i32>(eip));
     a_.jne(reinterpret_cast<u64>(stubs_.look_up));
     flags_lost_until_ = *end;
-    fpu_known_ = false;
+    fpu_known_ = 0;
     return;
   }
   const Label right = a_.newLabel();
@@ -251,7 +251,7 @@ void BlockEmitter::landing(u32 eip) {
   a_.jmp(reinterpret_cast<u64>(stubs_.look_up));
   a_.bind(right);
   a_.mov(x86::rcx, x86::r9);
-  fpu_known_ = false;
+  fpu_known_ = 0;
 }
 
 BlockEmitter::Label BlockEmitter::exit_label(u32 eip) {

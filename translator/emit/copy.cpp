@@ -187,22 +187,44 @@ void BlockEmitter::emit_fpu() {
     call_out(false);
     return;
   }
-  ensure_fpu();
+  ensure_fpu(fpu_need(current_->instruction.policy));
   emit_copy();
 }
 
-/// Flags and registers stay as they are.
-void BlockEmitter::ensure_fpu() {
-  if (fpu_known_) return;
-  const Label loaded = a_.newLabel();
-  a_.mov(x86::r9, x86::rcx);
-  a_.movzx(x86::ecx, CONTEXT_FIELD(fpu_absent));
-  a_.jecxz(x86::ecx, loaded);
-  a_.call(reinterpret_cast<u64>(stubs_.load_fpu));
-  a_.bind(loaded);
-  a_.mov(x86::rcx, x86::r9);
-  mark(false);
-  fpu_known_ = true;
+/// Which parts of the FPU state an instruction of this policy works on.
+u8 BlockEmitter::fpu_need(cpu::TranslationPolicy policy) {
+  using Policy = cpu::TranslationPolicy;
+  switch (policy) {
+    case Policy::X87:
+    case Policy::Mmx:
+    case Policy::SimdMmx:
+      return kVectors | kX87;
+    case Policy::Simd:
+      return kVectors;
+    case Policy::Avx:
+      return kVectors | kUpper;
+    default:
+      return 0;
+  }
+}
+
+/// Loads what isn't there yet. Flags and registers stay as they are.
+void BlockEmitter::ensure_fpu(u8 need) {
+  const auto ensure = [&](u8 part, const Mem& absent, const u8* load) {
+    if ((need & part) == 0 || (fpu_known_ & part) != 0) return;
+    const Label loaded = a_.newLabel();
+    a_.mov(x86::r9, x86::rcx);
+    a_.movzx(x86::ecx, absent);
+    a_.jecxz(x86::ecx, loaded);
+    a_.call(reinterpret_cast<u64>(load));
+    a_.bind(loaded);
+    a_.mov(x86::rcx, x86::r9);
+    mark(false);
+    fpu_known_ |= part | kVectors;
+  };
+  ensure(kX87, CONTEXT_FIELD(x87_absent), stubs_.load_x87);
+  ensure(kUpper, CONTEXT_FIELD(upper_absent), stubs_.load_upper);
+  ensure(kVectors, CONTEXT_FIELD(vectors_absent), stubs_.load_vectors);
 }
 
 }  // namespace ringshift::translator
