@@ -37,7 +37,7 @@ waits:  fstp    st0
         CHECK   ebx, 0x13
         cli
         jmp     done
-error:  CHECK   dword [esp], waits
+error:  CHECK_STACK 0, waits
         fnclex
         inc     ebx
         iretd
