@@ -66,15 +66,15 @@ struct EngineStatistics {
 };
 
 /// The signal that interrupts guest code: the machine's deadline timer sends it to the vCPU's
-/// thread, and an engine may send it from wake(). Every other thread keeps it blocked. Only a
-/// function, because the C library decides at run time where real-time signals begin.
+/// thread, and an engine may send it from wake(). Every other thread keeps it blocked. Not a
+/// real-time signal: those are queued, and sending one fails when the user's queue is full.
 ///
 /// Who handles it: an engine that must leave generated code installs a handler of its own before or
 /// in its first run(). Where there is none, the machine installs one that calls Processor::kick().
 /// Handlers need SA_RESTART, since the signal may find the thread in a device's host call. A
 /// signal of the timer's has si_code SI_TIMER and the Processor's address in si_value.sival_ptr.
-inline int kick_signal() {
-  return SIGRTMIN;
+constexpr int kick_signal() {
+  return SIGURG;
 }
 
 class Engine {

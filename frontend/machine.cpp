@@ -153,8 +153,8 @@ MachineEnd Machine::run() {
         reset_requested_ = true;
         break;
       case cpu::Exit::Failure:
-        end_ = MachineEnd{MachineEnd::Reason::HostFailure, 0, engine_->failure(),
-                          processor_->state};
+        end_ =
+            MachineEnd{MachineEnd::Reason::HostFailure, 0, engine_->failure(), processor_->state};
         break;
     }
   }

@@ -12,14 +12,22 @@
 
 namespace ringshift::translator {
 
+/// What follows a call-out.
+enum class Onward : u32 {
+  Leave,      ///< to the dispatcher
+  Stay,       ///< behind the instruction, in the block
+  Elsewhere,  ///< to context.entry
+};
+
 /// Why generated code came back to the dispatcher.
 enum class Leave : u32 {
-  Link,      ///< a direct branch that isn't linked yet; value: number of the exit site
-  Indirect,  ///< a branch target that the table doesn't know; value: EIP
-  CallOut,   ///< a call-out said so; RIP is exact
-  Refused,   ///< the request to leave came before the first instruction
-  Event,     ///< a signal asked, and the guest's state is at an instruction boundary
-  Emulate,   ///< a host fault that the interpreter must resolve; RIP is at the instruction
+  Link,             ///< a direct branch that isn't linked yet; value: number of the exit site
+  Indirect,         ///< a branch target that the table doesn't know; value: EIP
+  CallOut,          ///< a call-out said so; RIP is exact
+  CallOutAndEvent,  ///< a signal asked while a call-out was returning; value: its number
+  Refused,          ///< the request to leave came before the first instruction
+  Event,            ///< a signal asked, and the guest's state is at an instruction boundary
+  Emulate,          ///< a host fault that the interpreter must resolve; RIP is at the instruction
 };
 
 /// A segment as generated code needs it.
@@ -45,7 +53,7 @@ struct Context {
   i32 direction = 0;       ///< DF: 0 or -2, by so many elements strings step other than upwards
   std::array<SegmentView, 6> segments;
   const u8* entry = nullptr;
-  u64 (*call_out)(Context*, u32) = nullptr;
+  Onward (*call_out)(Context*, u32) = nullptr;
   void* owner = nullptr;  ///< the Translator
   cpu::State* state = nullptr;
   cpu::ExtendedState* extended = nullptr;

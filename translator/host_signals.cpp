@@ -106,7 +106,7 @@ void on_interrupt(int signal, siginfo_t* info, void* raw) {
   fault.registers[REG_EFL] &= ~kTrapFlag;
   if (client == nullptr) return;
   if (!client->owns_code(fault.pc())) {
-    client->on_interrupt_outside();
+    client->on_interrupt_outside(fault);
     return;
   }
   if (client->on_interrupt(fault) == Verdict::Step) fault.registers[REG_EFL] |= kTrapFlag;
@@ -116,22 +116,32 @@ void install_handlers() {
   struct sigaction action {};
   sigemptyset(&action.sa_mask);
   sigaddset(&action.sa_mask, cpu::kick_signal());
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  // A fault in the handler is a bug to be reported as well.
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
   action.sa_sigaction = on_fault;
   for (std::size_t i = 0; i < std::size(kFaults); ++i) {
     sigaction(kFaults[i], &action, &previous_actions[i]);
   }
   action.sa_sigaction = on_interrupt;
-  action.sa_flags |= SA_RESTART;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
   sigaction(cpu::kick_signal(), &action, nullptr);
   sigaction(SIGTRAP, &action, nullptr);
+}
+
+/// Whoever else is in this process may have put handlers of his own there since the last time.
+void ensure_handlers() {
+  static std::mutex installing;
+  struct sigaction present {};
+  sigaction(SIGSEGV, nullptr, &present);
+  if ((present.sa_flags & SA_SIGINFO) != 0 && present.sa_sigaction == on_fault) return;
+  const std::lock_guard lock(installing);
+  install_handlers();
 }
 
 }  // namespace
 
 SignalScope::SignalScope(SignalClient& which) : previous_(client) {
-  static std::once_flag installed;
-  std::call_once(installed, install_handlers);
+  ensure_handlers();
   static thread_local AlternateStack stack;
   client = &which;
 }

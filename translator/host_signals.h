@@ -39,7 +39,7 @@ class SignalClient {
   /// The kick signal: Step until it says Resume.
   virtual Verdict on_interrupt(HostFault& fault) = 0;
   /// The kick signal or its stepping has left generated code, or never was in it.
-  virtual void on_interrupt_outside() = 0;
+  virtual void on_interrupt_outside(const HostFault& fault) = 0;
   /// One-line description of the guest for a bug report. Async-signal-safe as far as possible.
   virtual void describe(char* buffer, std::size_t size) const = 0;
 };

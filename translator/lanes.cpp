@@ -83,13 +83,30 @@ bool Lane::note_read(u32 eip) {
 }
 
 Lane& LaneCache::find(const LaneKey& key) {
+  // Mostly it goes to and fro between user and kernel.
+  for (Recent& recent : recent_) {
+    if (recent.lane == nullptr || recent.key != key) continue;
+    recent.lane->last_used = ++uses_;
+    return *recent.lane;
+  }
+  Lane& lane = find_or_make(key);
+  recent_[next_recent_++ % recent_.size()] = {key, &lane};
+  return lane;
+}
+
+Lane& LaneCache::find_or_make(const LaneKey& key) {
   auto found = lanes_.find(key);
   if (found == lanes_.end()) {
-    if (lanes_.size() >= kMostLanes) lanes_.erase(oldest());
+    if (lanes_.size() >= kMostLanes) drop(oldest());
     found = lanes_.emplace(key, std::make_unique<Lane>(key, stubs_)).first;
   }
   found->second->last_used = ++uses_;
   return *found->second;
+}
+
+void LaneCache::drop(Lanes::iterator lane) {
+  lanes_.erase(lane);
+  recent_ = {};
 }
 
 LaneCache::Lanes::iterator LaneCache::oldest() {
@@ -117,7 +134,7 @@ void LaneCache::keep_small(Lane& lane) {
     const auto victim = oldest();
     if (victim->second.get() == &lane) break;
     pages -= victim->second->pages();
-    lanes_.erase(victim);
+    drop(victim);
   }
   if (pages > kMostPages) lane.forget_all();
 }
@@ -138,6 +155,7 @@ void LaneCache::forget(u32 space, LinearAddress first, u64 length) {
 
 void LaneCache::drop_space(u32 space) {
   std::erase_if(lanes_, [&](const auto& item) { return item.first.space == space; });
+  recent_ = {};
 }
 
 void LaneCache::forget_all() {

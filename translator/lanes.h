@@ -3,6 +3,7 @@
 // stack, holds for one lane only.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <tuple>
@@ -21,6 +22,7 @@ struct LaneKey {
   Mode mode;
   u64 code_base = 0;  ///< of CS
 
+  friend bool operator==(const LaneKey&, const LaneKey&) = default;
   friend bool operator<(const LaneKey& a, const LaneKey& b) {
     return std::tuple(a.space, a.mode.bits(), a.code_base) <
            std::tuple(b.space, b.mode.bits(), b.code_base);
@@ -87,15 +89,25 @@ class LaneCache {
 
  private:
   static constexpr std::size_t kMostLanes = 128;
+  struct Recent {
+    LaneKey key;
+    Lane* lane = nullptr;
+  };
+
+  Lane& find_or_make(const LaneKey& key);
+
   /// 64 MiB.
   static constexpr std::size_t kMostPages = 1U << 14;
   using Lanes = std::map<LaneKey, std::unique_ptr<Lane>>;
   Lanes::iterator oldest();
+  void drop(Lanes::iterator lane);
   void keep_small(Lane& lane);
 
   const Stubs& stubs_;
   Lanes lanes_;
   u64 uses_ = 0;
+  std::array<Recent, 4> recent_;
+  unsigned next_recent_ = 0;
   std::size_t grown_ = 0;  ///< pages taken since they were counted last
 };
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "cpu/decoder.h"
 #include "cpu/host_unit/x87_image.h"
 
 namespace ringshift::translator {
@@ -32,6 +33,17 @@ bool is_fpu(TranslationPolicy policy) {
     default:
       return false;
   }
+}
+
+/// Whether it raises what an earlier x87 instruction has left pending. SDM 1 §8.6, §11.5.3.
+bool takes_pending_exception(const cpu::Instruction& instruction) {
+  const TranslationPolicy policy = instruction.policy;
+  if (policy != TranslationPolicy::X87 && policy != TranslationPolicy::Mmx &&
+      policy != TranslationPolicy::SimdMmx) {
+    return false;
+  }
+  const std::string_view name = cpu::mnemonic_name(instruction.mnemonic);
+  return !name.starts_with("fn") || name == "fnop";
 }
 
 bool is_repeated_string(const cpu::Instruction& instruction) {
@@ -179,6 +191,11 @@ bool Lockstep::first_time() {
 bool Lockstep::step(const SourceInstruction& source) {
   State& state = processor_.state;
   const cpu::Instruction& instruction = source.instruction;
+  if ((state.cr0 & cpu::cr0::NE) == 0 && image::exception_pending(state.extended) &&
+      takes_pending_exception(instruction)) {
+    outcome_ = Outcome::Denied;  // it would reach the interrupt controller
+    return false;
+  }
   denied_ = false;
   state.sti_shadow = false;
   Completion completion = instruction.handler(processor_, instruction);
@@ -191,12 +208,9 @@ bool Lockstep::step(const SourceInstruction& source) {
     }
   }
   if (denied_ || completion == Completion::Fault || completion == Completion::Repeat) {
-    // Other than strings, only x87 instructions repeat: until the interrupt of FERR# comes.
-    const bool string = instruction.policy == TranslationPolicy::String;
     outcome_ = denied_                           ? Outcome::Denied
                : completion == Completion::Fault ? Outcome::Faulted
-               : string                          ? Outcome::Open
-                                                 : Outcome::Denied;
+                                                 : Outcome::Open;
     vector_ = static_cast<u8>(processor_.pending_exception().vector);
     return false;
   }
@@ -222,6 +236,7 @@ void Lockstep::begin(const Block& block) {
   const u64 iterations = processor_.string_iterations;
   take(before_);
   states_.clear();
+  writes_.clear();
   trying_ = true;
   try_instructions(source_->instructions.size());
   if (outcome_ != Outcome::Completed) {
@@ -270,6 +285,7 @@ bool Lockstep::end(Leave reason) {
   switch (reason) {
     case Leave::Refused:  // nothing has happened
     case Leave::CallOut:  // at_call_out() was asked, and the rest was the interpreter's
+    case Leave::CallOutAndEvent:
       break;
     case Leave::Emulate:
     case Leave::Event:
@@ -373,6 +389,7 @@ void Lockstep::try_iterations(const cpu::Instruction& instruction, u64 iteration
   const unsigned size = instruction.address_size;
   processor_.write_gpr(cpu::Rcx, size, iterations);
   Completion completion = Completion::Repeat;
+  denied_ = false;
   while (completion == Completion::Repeat && !denied_) {
     completion = instruction.handler(processor_, instruction);
   }

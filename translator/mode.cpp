@@ -1,5 +1,9 @@
 #include "translator/mode.h"
 
+#include <cstring>
+
+#include "cpu/processor.h"
+
 namespace ringshift::translator {
 
 namespace {
@@ -10,14 +14,22 @@ using cpu::State;
 
 constexpr u32 kWholeSpace = 0xFFFFFFFF;
 
+/// Present, grows up, readable and writable: one load, one mask and one compare, since the mode is
+/// computed after every privileged instruction.
+bool is_plain(const State& state, SegmentName name) {
+  using cpu::MemoryAccess;
+  const SegmentRegister& segment = state.segment(name);
+  u64 word;
+  std::memcpy(&word, &segment.limit, sizeof word);
+  if ((word & MemoryAccess::kWriteMask) == MemoryAccess::kWriteWanted) return true;
+  // In protected mode CS is for reading at best: the interpreter tells the two apart.
+  return name == SegmentName::CS && state.real_selectors() && segment.present &&
+         segment.code_or_data && !segment.expand_down() && segment.readable();
+}
+
 SegmentKind kind_of(const State& state, SegmentName name) {
   const SegmentRegister& segment = state.segment(name);
-  // In protected mode CS is for reading at best: the interpreter tells the two apart.
-  const bool writable = segment.writable() || (name == SegmentName::CS && state.real_selectors());
-  if (!segment.present || !segment.code_or_data || segment.expand_down() || !segment.readable() ||
-      !writable) {
-    return SegmentKind::Odd;
-  }
+  if (!is_plain(state, name)) return SegmentKind::Odd;
   if (segment.limit != kWholeSpace) return SegmentKind::Limited;
   return segment.base == 0 ? SegmentKind::Flat : SegmentKind::Based;
 }

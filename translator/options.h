@@ -48,10 +48,15 @@ class Options {
   void count_instructions() { counting_ = true; }
   bool counts_instructions() const { return counting_; }
 
+  /// For tests: room for so many bytes of generated code.
+  void limit_code(std::size_t bytes) { code_capacity_ = bytes; }
+  std::size_t code_capacity() const { return code_capacity_; }
+
  private:
   static constexpr u32 bit(Optimisation which) { return 1U << static_cast<u8>(which); }
   u32 off_ = 0;
   bool counting_ = false;
+  std::size_t code_capacity_ = std::size_t{64} << 20;
 };
 
 }  // namespace ringshift::translator

@@ -101,7 +101,7 @@ Verdict Translator::on_interrupt(HostFault& fault) {
     check_recovery(fault);
     return Verdict::Step;
   }
-  context_.exit_request.store(1, std::memory_order_relaxed);
+  note_interrupt(fault);
   // Compared blocks run to their end, which is near.
   if (lockstep_) return stepping_ ? Verdict::Step : Verdict::Resume;
   const Block* block = nullptr;
@@ -111,8 +111,13 @@ Verdict Translator::on_interrupt(HostFault& fault) {
   return Verdict::Resume;
 }
 
-void Translator::on_interrupt_outside() {
+void Translator::note_interrupt(const HostFault& fault) {
+  if (fault.signal != SIGTRAP) woken_.store(false);
   context_.exit_request.store(1, std::memory_order_relaxed);
+}
+
+void Translator::on_interrupt_outside(const HostFault& fault) {
+  note_interrupt(fault);
 }
 
 /// What the guest's registers are before the instruction that the fault or signal found underway.

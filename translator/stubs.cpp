@@ -161,7 +161,7 @@ class StubEmitter {
   }
 
   void emit_call_out() {
-    const Label leaving = a_.newLabel();
+    const Label leaving = a_.newLabel(), elsewhere = a_.newLabel(), asked = a_.newLabel();
     a_.align(asmjit::AlignMode::kCode, 16);
     a_.bind(call_out_);
     save_registers();
@@ -169,14 +169,29 @@ class StubEmitter {
     a_.mov(x86::rdi, kContext);
     a_.mov(x86::esi, x86::r11d);
     a_.call(CONTEXT_FIELD(call_out));
-    a_.test(x86::eax, x86::eax);
-    a_.jne(leaving);
+    // From here on a signal handler steps on to an instruction boundary. What came before must be
+    // looked for, so that no request slips through.
+    a_.cmp(x86::eax, static_cast<u32>(Onward::Stay));
+    a_.jb(leaving);
+    a_.ja(elsewhere);
+    a_.cmp(CONTEXT_FIELD(exit_request), 0);
+    a_.jne(asked);
     a_.mov(x86::rsp, CONTEXT_FIELD(call_stack));
     restore_registers();
     a_.ret();
+    a_.bind(elsewhere);
+    a_.cmp(CONTEXT_FIELD(exit_request), 0);
+    a_.jne(leaving);
+    a_.mov(x86::rsp, CONTEXT_FIELD(call_stack));
+    a_.mov(kWindow, CONTEXT_FIELD(window));
+    restore_registers();
+    a_.jmp(CONTEXT_FIELD(entry));
     a_.bind(leaving);
-    a_.add(CONTEXT_FIELD(call_stack), 8);  // the return into the block
     a_.mov(CONTEXT_FIELD(exit_reason), static_cast<u32>(Leave::CallOut));
+    a_.jmp(epilogue_);
+    a_.bind(asked);
+    a_.add(CONTEXT_FIELD(call_stack), 8);  // the return into the block
+    a_.mov(CONTEXT_FIELD(exit_reason), static_cast<u32>(Leave::CallOutAndEvent));
     a_.jmp(epilogue_);
   }
 

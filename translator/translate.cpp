@@ -55,6 +55,19 @@ Block* Translator::next_block(u64 rip) {
   return block;
 }
 
+/// The same if that is simple.
+const Block* Translator::known_block(u64 rip) {
+  const cpu::SegmentRegister& cs = processor_.state.segment(cpu::SegmentName::CS);
+  if (rip > cs.limit) return nullptr;
+  const auto place = locate((cs.base + rip) & 0xFFFFFFFF);
+  if (!place) return nullptr;
+  const Mode mode = place->global ? mode_.with(Mode::kGlobal) : mode_;
+  const Block* block = store_.find(place->address, static_cast<u32>(rip), mode);
+  const bool simple =
+      block != nullptr && !block->crosses_page && rip + block->bytes - 1 <= cs.limit;
+  return simple ? block : nullptr;
+}
+
 Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode) {
   if (area_.capacity() - area_.used() < kRoomForBlock || store_.footprint() > kMostFootprint) {
     make_room();

@@ -56,7 +56,7 @@ Translator::Translator(cpu::Processor& processor, const Surroundings& surroundin
       options_(options),
       interpreter_(processor),
       shadow_(std::move(shadow)),
-      area_(kCodeCapacity),
+      area_(options.code_capacity()),
       stubs_(Stubs::emit(area_)),
       store_(area_, stubs_, map_, *this, processor),
       lanes_(stubs_),
@@ -81,6 +81,8 @@ Translator::~Translator() {
 cpu::Exit Translator::run() {
   const SignalScope signals(*this);
   thread_.store(static_cast<int>(syscall(SYS_gettid)), std::memory_order_relaxed);
+  // A signal that came while nobody was here is forgotten; what it was about is looked at below.
+  woken_.store(false);
   host_gs_ = ~u64{0};
   processor_.host_unit().forget_host_status();
   State& state = processor_.state;
@@ -209,16 +211,21 @@ std::string Translator::failure() const {
   return lockstep_ ? lockstep_->report() : std::string();
 }
 
-void Translator::enter(const Block& block) {
-  activate_lane(block);
-  if (lockstep_) lockstep_->begin(block);
-  if (block.dead) return;  // the trial has written to it
+/// All that generated code needs to run `block`.
+void Translator::prepare(const Block& block) {
   give_state();
   set_gs_base();
   context_.window = window_.base;
   context_.branch_table = lane_->table();
   context_.call_stack = lane_->call_stack;
   context_.entry = block.entry;
+}
+
+void Translator::enter(const Block& block) {
+  activate_lane(block);
+  if (lockstep_) lockstep_->begin(block);
+  if (block.dead) return;  // the trial has written to it
+  prepare(block);
   stepping_ = checks_recovery_ && lockstep_->first_time();
   if (stepping_) {
     context_.step_entry = reinterpret_cast<u64>(block.entry);
@@ -226,10 +233,13 @@ void Translator::enter(const Block& block) {
   }
   stubs_.enter(&context_);
   stepping_ = false;
-  lane_->call_stack = context_.call_stack;
+  if (lane_ != nullptr) lane_->call_stack = context_.call_stack;
   const auto reason = static_cast<Leave>(context_.exit_reason);
-  // execute_call_out() has seen to all.
-  if (reason != Leave::Refused && reason != Leave::CallOut) take_state();
+  // execute_call_out() has seen to all, but to what it thought would be executed.
+  if (reason == Leave::CallOutAndEvent) discount(store_.call_out(context_.exit_value));
+  const bool has_state =
+      reason == Leave::Refused || reason == Leave::CallOut || reason == Leave::CallOutAndEvent;
+  if (!has_state) take_state();
   if (lockstep_) {
     if (reason == Leave::Link) processor_.state.rip = store_.exit(context_.exit_value).target;
     if (reason == Leave::Indirect) processor_.state.rip = context_.exit_value;
@@ -250,6 +260,7 @@ void Translator::enter(const Block& block) {
       return;
     case Leave::Event:
     case Leave::CallOut:
+    case Leave::CallOutAndEvent:
     case Leave::Refused:
       return;
   }
@@ -356,19 +367,42 @@ void Translator::follow_indirect(u32 eip) {
   if (const Block* block = next_block(eip)) learn(eip, *block);
 }
 
-u64 Translator::call_out_entry(Context* context, u32 number) {
+Onward Translator::call_out_entry(Context* context, u32 number) {
   auto* self = static_cast<Translator*>(context->owner);
   self->take_state();
   CallOut& item = self->store_.call_out(number);
-  const u8 counted = item.counted_ahead;
   // What the interpreter executes isn't counted as native, nor is what won't be executed now.
-  if (counted != 0) --context->instructions;
-  if (!self->execute_call_out(item)) {
-    if (counted != 0) context->instructions -= counted - 1;
-    return 1;
+  if (item.counted_ahead != 0) --context->instructions;
+  context->exit_value = number;
+  if (self->execute_call_out(item)) {
+    self->give_state();
+    return Onward::Stay;
   }
-  self->give_state();
-  return 0;
+  self->discount(item);
+  context->call_stack += sizeof(u64);  // the return into the block
+  return self->go_on() ? Onward::Elsewhere : Onward::Leave;
+}
+
+/// The rest of a run behind a call-out won't be executed now.
+void Translator::discount(const CallOut& item) {
+  if (item.counted_ahead != 0) context_.instructions -= item.counted_ahead - 1;
+}
+
+/// Prepares to enter the block at CS:RIP after a call-out, if nothing else has to be done before
+/// and it has been translated already.
+bool Translator::go_on() {
+  if (lockstep_ || processor_.attention() || flush_due_ || !doomed_.empty() || lane_ == nullptr ||
+      context_.exit_request.load(std::memory_order_relaxed) != 0) {
+    return false;
+  }
+  lane_->call_stack = context_.call_stack;
+  refresh();
+  if (mode_.has(Mode::kStepwise)) return false;
+  const Block* block = known_block(processor_.state.rip);
+  if (block == nullptr) return false;
+  activate_lane(*block);
+  prepare(*block);
+  return true;
 }
 
 /// Whether the processor is in the mode still that the current block was made for.
@@ -452,7 +486,9 @@ bool Translator::execute_call_out(CallOut& item) {
 
 void Translator::wake() {
   const int thread = thread_.load(std::memory_order_relaxed);
-  if (thread != 0) syscall(SYS_tgkill, getpid(), thread, cpu::kick_signal());
+  // The host queues every one of these signals, so there is never more than one on its way.
+  if (thread != 0 && !woken_.exchange(true))
+    syscall(SYS_tgkill, getpid(), thread, cpu::kick_signal());
 }
 
 void Translator::code_written(PhysicalAddress address, u64 length) {

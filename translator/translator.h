@@ -68,6 +68,7 @@ class Translator final : public cpu::Engine,
   void refresh();
   void enter(const Block& block);
   Block* next_block(u64 rip);
+  const Block* known_block(u64 rip);
   void follow_link(u32 exit);
   void follow_indirect(u32 eip);
   bool interpret_one();
@@ -77,7 +78,10 @@ class Translator final : public cpu::Engine,
   void activate_lane(const Block& block);
   bool learn(u32 eip, const Block& block);
   void set_gs_base();
-  static u64 call_out_entry(Context* context, u32 number);
+  void prepare(const Block& block);
+  static Onward call_out_entry(Context* context, u32 number);
+  void discount(const CallOut& item);
+  bool go_on();
   bool execute_call_out(CallOut& item);
   bool mode_holds() const;
   void view_segments();
@@ -107,7 +111,8 @@ class Translator final : public cpu::Engine,
   bool owns_code(u64 pc) const override;
   Verdict on_fault(HostFault& fault) override;
   Verdict on_interrupt(HostFault& fault) override;
-  void on_interrupt_outside() override;
+  void on_interrupt_outside(const HostFault& fault) override;
+  void note_interrupt(const HostFault& fault);
   void describe(char* buffer, std::size_t size) const override;
   bool at_boundary(const HostFault& fault, const Block*& block, const FaultPoint*& point) const;
   static Recovered recovered_state(const HostFault& fault, const Block& block,
@@ -118,7 +123,6 @@ class Translator final : public cpu::Engine,
   void note_wrapping_site(const Block& block, const FaultPoint& point);
   void judge_site(CallOut& item, bool needed);
 
-  static constexpr std::size_t kCodeCapacity = std::size_t{64} << 20;
   /// Of what is known of blocks: generated code is about as large.
   static constexpr std::size_t kMostFootprint = std::size_t{128} << 20;
   static constexpr std::size_t kRoomForBlock = std::size_t{256} << 10;
@@ -175,6 +179,7 @@ class Translator final : public cpu::Engine,
   bool flush_due_ = false;
 
   std::atomic<int> thread_{0};
+  std::atomic<bool> woken_{false};  ///< a signal of wake()'s is on its way
   u64 translated_ = 0;
   u64 translated_instructions_ = 0;
   u64 cache_flushes_ = 0;

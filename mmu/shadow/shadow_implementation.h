@@ -58,6 +58,7 @@ class ShadowMmu::Implementation final : private WriteObserver, private RemapObse
 
   Space& space_for(const SpaceKey& key);
   void enter(Space& space);
+  void load_pointers(const DirectoryPointers& pointers);
   void settle();
   void revalidate(Space& space);
   void drop_oldest_space();

@@ -99,6 +99,22 @@ void ShadowMmu::Implementation::enter(Space& space) {
   ++flushes_;
 }
 
+/// The current space's directories are those from now on. Loading other ones is a flush.
+void ShadowMmu::Implementation::load_pointers(const DirectoryPointers& pointers) {
+  Space& space = *current_;
+  if (space.pointers == pointers) return;
+  ++flushes_;
+  constexpr u32 kQuarter = kAllPages / 4;
+  for (u32 n = 0; n < pointers.size(); ++n) {
+    if (space.pointers[n] == pointers[n]) continue;
+    tracker_.detach_range(space, n * kQuarter, kQuarter);
+    changes_.push_back({&space, n * kQuarter, kQuarter, TableChange::Data::Drop, true});
+  }
+  space.pointers = pointers;
+  apply_changes();
+  tracker_.collect();
+}
+
 /// Catches up with what was postponed for the current space.
 void ShadowMmu::Implementation::settle() {
   Space& space = *current_;
@@ -143,6 +159,7 @@ Window ShadowMmu::Implementation::select(const PagingContext& context, Privilege
   }
   const SpaceKey key(context);
   if (current_ == nullptr || current_->key != key) enter(space_for(key));
+  load_pointers(directory_pointers(context));
   if (current_->validated != flushes_) revalidate(*current_);
   current_->last_used = ++clock_;
   context_ = context;

@@ -8,6 +8,7 @@ namespace {
 
 constexpr u64 kPresent = 1;
 constexpr u64 kLegacyRoot = 0xFFFFF000;               // SDM 3A table 4-3
+constexpr u64 kPaeRoot = 0xFFFFFFE0;                  // table 4-7
 constexpr u64 kPointerFrame = 0x000F'FFFF'FFFF'F000;  // table 4-8
 
 constexpr unsigned kUserKind = 0;
@@ -20,22 +21,25 @@ constexpr unsigned kSmapBit = 2;
 SpaceKey::SpaceKey(const cpu::PagingContext& context) : paging(context.paging) {
   if (!paging) return;
   pae = context.pae;
-  if (!pae) {
-    roots[0] = context.cr3 & kLegacyRoot;
-    large_pages = context.page_size_extension;
-    return;
-  }
-  no_execute = context.no_execute;
-  for (std::size_t n = 0; n < roots.size(); ++n) {
-    const u64 pointer = context.pdpte[n];
-    roots[n] = (pointer & kPresent) != 0 ? (pointer & kPointerFrame) | kPresent : 0;
-  }
+  root = context.cr3 & (pae ? kPaeRoot : kLegacyRoot);
+  large_pages = !pae && context.page_size_extension;
+  no_execute = pae && context.no_execute;
 }
 
 std::size_t SpaceKey::hash() const {
-  u64 mixed = u64{paging} | u64{pae} << 1 | u64{large_pages} << 2 | u64{no_execute} << 3;
-  for (const u64 root : roots) mixed = (mixed ^ root) * 0x9E3779B97F4A7C15;
+  const u64 flags = u64{paging} | u64{pae} << 1 | u64{large_pages} << 2 | u64{no_execute} << 3;
+  const u64 mixed = (root | flags) * 0x9E3779B97F4A7C15;
   return mixed ^ (mixed >> 32);
+}
+
+DirectoryPointers directory_pointers(const cpu::PagingContext& context) {
+  DirectoryPointers pointers{};
+  if (!context.paging || !context.pae) return pointers;
+  for (std::size_t n = 0; n < pointers.size(); ++n) {
+    const u64 pointer = context.pdpte[n];
+    pointers[n] = (pointer & kPresent) != 0 ? (pointer & kPointerFrame) | kPresent : 0;
+  }
+  return pointers;
 }
 
 unsigned window_kind(const cpu::PagingContext& context, cpu::Privilege privilege) {

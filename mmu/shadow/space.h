@@ -20,7 +20,7 @@ struct Space;
 struct SpaceKey {
   explicit SpaceKey(const cpu::PagingContext& context);
 
-  std::array<u64, 4> roots{};  ///< CR3's table, or the four PDPTEs
+  u64 root = 0;  ///< the table that CR3 names
   bool paging = false;
   bool pae = false;
   bool large_pages = false;  ///< CR4.PSE outside PAE
@@ -49,6 +49,12 @@ struct TableChange {
   bool code = false;  ///< fetches may give another answer
 };
 using TableChanges = std::vector<TableChange>;
+
+/// The four PDPTEs as far as they matter; all 0 outside PAE. They belong to a space but don't name
+/// it: systems that use a freed root again for the next process, with other directories for its
+/// user part, thus find the kernel's part as they left it.
+using DirectoryPointers = std::array<u64, 4>;
+DirectoryPointers directory_pointers(const cpu::PagingContext& context);
 
 struct Space {
   Space(const SpaceKey& space_key, u32 space_number);
@@ -79,6 +85,7 @@ struct Space {
 
   const SpaceKey key;
   const u32 number;
+  DirectoryPointers pointers{};
   std::array<HostWindow*, kWindowKinds> windows{};
   std::vector<TablePage*> tables;    ///< by slot
   std::vector<TablePage*> unsynced;  ///< those of them that aren't watched, each once

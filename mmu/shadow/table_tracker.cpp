@@ -130,6 +130,13 @@ void TableTracker::detach_all(Space& space) {
   for (unsigned slot = 0; slot < space.tables.size(); ++slot) detach(space, slot);
 }
 
+void TableTracker::detach_range(Space& space, u32 first, u32 count) {
+  for (unsigned slot = 0; slot < space.tables.size(); ++slot) {
+    const u32 begin = space.first_page(slot);
+    if (begin >= first && begin + space.pages_of(slot) <= first + count) detach(space, slot);
+  }
+}
+
 void TableTracker::clear() {
   for (auto& [frame, page] : pages_) {
     for (const TablePage::User& user : page->users) {

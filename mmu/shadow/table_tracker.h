@@ -62,6 +62,8 @@ class TableTracker {
   /// The table at `physical` now serves `slot` of the space. Null: it lies in no memory.
   TablePage* attach(Space& space, unsigned slot, PhysicalAddress physical, TableChanges& changes);
   void detach_all(Space& space);
+  /// Detaches whatever translates only linear pages of [first, first + count).
+  void detach_range(Space& space, u32 first, u32 count);
   /// Forgets every table of every space.
   void clear();
 

@@ -344,7 +344,7 @@ bool HostEngine::use(const Segmentation& segments) {
   return true;
 }
 
-void HostEngine::place_code(u32 address, std::span<const u8> bytes) {
+void HostEngine::place_code(u32 address, std::span<const u8> bytes, WayBack way_back) {
   u8* code = memory().code;
   const u32 area_end = layout::kCodePages * static_cast<u32>(kPageSize);
   std::memset(code + filled_begin_, kInt3, filled_end_ - filled_begin_);
@@ -353,11 +353,12 @@ void HostEngine::place_code(u32 address, std::span<const u8> bytes) {
   std::memcpy(code + filled_begin_, bytes.data(), bytes.size());
   code_begin_ = address - segments_.code.base;
   code_end_ = code_begin_ + static_cast<u32>(bytes.size());
+  if (way_back == WayBack::Trap) return;
   // JMP FAR 0033:exit, with an operand-size prefix in 16-bit code.
-  std::array<u8, 8> way_back{0x66, 0xEA, 0, 0, 0, 0, 0x33, 0x00};
+  std::array<u8, 8> far_jump{0x66, 0xEA, 0, 0, 0, 0, 0x33, 0x00};
   const u32 exit = static_cast<u32>(in_trampoline(ringshift_host_exit));
-  std::memcpy(way_back.data() + 2, &exit, 4);
-  const auto jump = std::span(way_back).subspan(segments_.code.big ? 1 : 0);
+  std::memcpy(far_jump.data() + 2, &exit, 4);
+  const auto jump = std::span(far_jump).subspan(segments_.code.big ? 1 : 0);
   if (filled_end_ + jump.size() > area_end) return;
   std::copy(jump.begin(), jump.end(), code + filled_end_);
   filled_end_ += static_cast<u32>(jump.size());

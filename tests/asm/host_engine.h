@@ -29,9 +29,14 @@ class HostEngine {
   /// Chooses the segments of what runs next. False: the host refuses 16-bit segments.
   bool use(const Segmentation& segments);
 
-  /// Puts the code at linear `address` (inside the code area) with a way back behind it if it fits
-  /// before the end of the area, and INT3 everywhere else around it.
-  void place_code(u32 address, std::span<const u8> bytes);
+  /// How control comes back behind the code.
+  enum class WayBack : u8 {
+    Jump,  ///< fast; if it fits before the end of the area, the code's surroundings are the host's
+    Trap,  ///< INT3, as everywhere around the code: code may look at its surroundings
+  };
+  /// Puts the code at linear `address` (inside the code area), with INT3 around it but for the way
+  /// back.
+  void place_code(u32 address, std::span<const u8> bytes, WayBack way_back = WayBack::Jump);
 
   /// Runs from image.eip until control reaches the byte behind the placed code, an INT3 that the
   /// engine has put somewhere, an address without memory, or an exception. Reaching is

@@ -183,7 +183,9 @@ class Trial {
 
   void run(Clock::time_point end, Canaries& canaries) {
     std::thread vcpu([this] {
-      machine_->run();
+      const frontend::MachineEnd how = machine_->run();
+      using Reason = frontend::MachineEnd::Reason;
+      if (how.reason == Reason::HostFailure) fail(how.message);
       const std::lock_guard lock(mutex_);
       ended_ = true;
       changed_.notify_all();
@@ -218,9 +220,9 @@ class Trial {
                   unsigned{state.segment(cpu::SegmentName::CS).selector},
                   static_cast<unsigned long long>(state.rip),
                   static_cast<unsigned long long>(state.cr0));
-      std::abort();
+      if (std::getenv("GUEST_FUZZ_PAUSE") != nullptr) pause();
+      fail(otherwise);
     }
-    (void)otherwise;
   }
 
   /// False: the machine has come to its end, which any guest may bring about.

@@ -402,6 +402,10 @@ bool ShadowWorld::load_cr3() {
       context_.pdpte[n] = (kFirstTable + directory) << 12 | kPresent;
     }
     if (random_.chance(3)) context_.pdpte[random_.below(4)] = 0;
+    if (random_.chance(10)) {
+      context_.pdpte[random_.below(4)] =
+          (kFirstTable + kRoots + random_.below(2 * kRoots)) << 12 | kPresent;
+    }
   }
   flush_and_select();
   return random_.chance(90) || check_fetched(false, 0);

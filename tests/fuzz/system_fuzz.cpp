@@ -3,7 +3,8 @@
 // must come out the same. Every program ends in an HLT: of an exception's handler, or its own.
 //
 //   system_fuzz [--mode kernel32|real16|v86] [--length N] [--count N] [--seed S] [--first I]
-//               [--keep-going N] [--disable-opt NAME|all]...
+//               [--keep-going N] [--engine translator|checked]
+//               [--disable-opt NAME|all]...
 //
 // Case I of seed S is the same on every run: `--seed S --first I --count 1` repeats a report.
 #include <algorithm>
@@ -29,6 +30,7 @@ struct Options {
   u64 seed = 0;
   u64 first = 0;
   u64 keep_going = 1;
+  EngineKind engine = EngineKind::Translator;
   translator::Options translation;
 };
 
@@ -128,6 +130,10 @@ bool disable(std::string_view name, translator::Options& options) {
 
 bool parse_option(std::string_view name, std::string_view text, Options& options) {
   if (name == "--disable-opt") return disable(text, options.translation);
+  if (name == "--engine") {
+    options.engine = text == "checked" ? EngineKind::CheckedTranslator : EngineKind::Translator;
+    return text == "checked" || text == "translator";
+  }
   if (name == "--mode") {
     if (text == "kernel32")
       options.environment = Environment::Kernel32;
@@ -158,8 +164,8 @@ bool parse_option(std::string_view name, std::string_view text, Options& options
 int fuzz(const Options& options) {
   const cpu::CpuidModel model = cpu::CpuidModel::from_host();
   auto reference = SystemMachine::create(EngineKind::Interpreter, options.environment, model, {});
-  auto tested = SystemMachine::create(EngineKind::Translator, options.environment, model,
-                                      options.translation);
+  auto tested =
+      SystemMachine::create(options.engine, options.environment, model, options.translation);
   if (!reference || !tested) {
     std::printf("%s\n", (reference ? tested : reference).error().message.c_str());
     return 1;
@@ -192,7 +198,8 @@ int main(int argc, char** argv) {
   if (!good) {
     std::printf(
         "usage: system_fuzz [--mode kernel32|real16|v86] [--length N] [--count N] [--seed S]\n"
-        "                   [--first I] [--keep-going N] [--disable-opt NAME|all]...\n");
+        "                   [--first I] [--keep-going N] [--engine translator|checked]\n"
+        "                   [--disable-opt NAME|all]...\n");
     return 2;
   }
   return ringshift::tests::fuzz(options);

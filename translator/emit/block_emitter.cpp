@@ -110,7 +110,13 @@ void BlockEmitter::count_run(std::size_t first) {
 
 void BlockEmitter::flush_pending() {
   if (pending_ == 0) return;
-  a_.lea(x86::r15, x86::ptr(x86::r15, pending_));
+  if (stack_unchecked_) {
+    a_.lea(x86::r15d, x86::ptr(x86::r15, pending_));
+    rebase_stack_pointer();
+  } else {
+    a_.lea(x86::r15, x86::ptr(x86::r15, pending_));
+  }
+  stack_unchecked_ = false;
   pending_ = 0;
   mark(false, block_->points.back().recovery);  // the rest of the instruction may fault
 }

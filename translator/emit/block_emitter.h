@@ -184,6 +184,9 @@ class BlockEmitter {
   std::size_t index_ = 0;
   Mode mode_;
   i32 pending_ = 0;
+  /// ESP has been added to since memory was last accessed at it. An access out of the window
+  /// faults, and puts R15 right again; arithmetic alone must not carry it away into other windows.
+  bool stack_unchecked_ = false;
   /// Up to this instruction the guest's flags are gone, and nothing will miss them.
   std::size_t flags_lost_until_ = 0;
   bool fpu_known_ = false;     ///< the FPU state is loaded for certain

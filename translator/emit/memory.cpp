@@ -25,7 +25,14 @@ std::optional<HostMemory> BlockEmitter::memory_operand(unsigned size) {
   const SegmentName segment = instruction.memory.segment;
   if (mode_.segment(segment) == SegmentKind::Flat) {
     if (auto direct = direct_memory(instruction)) {
-      if (direct->base == cpu::R15) direct->displacement += pending_;
+      if (direct->base == cpu::R15) {
+        constexpr i32 kClose = 0x10000;
+        const i32 displacement = direct->displacement;
+        if (direct->index == kNoRegister && displacement > -kClose && displacement < kClose) {
+          stack_unchecked_ = false;
+        }
+        direct->displacement += pending_;
+      }
       if (direct->base != kNoRegister && direct->base != cpu::R15 && direct->index != kNoRegister &&
           options_.on(Optimisation::WindowIndex) && !has_high_byte(instruction) &&
           instruction.policy == cpu::TranslationPolicy::Copy) {

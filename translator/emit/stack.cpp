@@ -27,6 +27,7 @@ bool BlockEmitter::flat_stack() const {
 /// The stack at ESP + delta. Clobbers R8 to R10 unless the stack is flat. False: the interpreter's.
 bool BlockEmitter::stack_slot(i32 delta, unsigned size, Mem& slot) {
   if (flat_stack()) {
+    stack_unchecked_ = false;
     slot = window_memory(near_window({.base = cpu::R15, .displacement = pending_ + delta}), size);
     return true;
   }
@@ -43,7 +44,8 @@ void BlockEmitter::move_stack(i32 delta) {
   if (flat_stack()) {
     add_pending(delta);
   } else if (mode_.has(Mode::kStack32)) {
-    a_.lea(x86::r15, x86::ptr(x86::r15, delta));
+    a_.lea(x86::r15d, x86::ptr(x86::r15, delta));
+    rebase_stack_pointer();
   } else {
     a_.lea(x86::r8d, x86::ptr(x86::r15, delta));
     a_.mov(x86::r15w, x86::r8w);
@@ -100,6 +102,7 @@ bool BlockEmitter::emit_stack_pointer_arithmetic() {
   } else {
     a_.sub(x86::r8d, amount);
   }
+  stack_unchecked_ = true;
   add_pending(operation == kAdd ? amount : -amount);
   return true;
 }

@@ -149,9 +149,11 @@ TEST_CASE("FSTENV, 32-bit protected-mode layout: SDM 1 figure 8-9") {
   CHECK(machine.peek<u32>(kArea + 4) == 0xFFFF3800);
   CHECK(machine.peek<u32>(kArea + 8) == 0xFFFF7FFF);  // R7 holds +0: tag 01
   CHECK(machine.peek<u32>(kArea + 12) == 0x00123456);
-  CHECK(machine.peek<u32>(kArea + 16) == (0x106U << 16 | 0x08));  // D9 06: opcode 1 06h
-  CHECK(machine.peek<u32>(kArea + 20) == FpuMachine::kData);
-  CHECK(machine.peek<u32>(kArea + 24) == 0xFFFF0010);
+  // The model has no selectors (CPUID.7.0:EBX bit 13), and the opcode and the operand's offset only
+  // after an unmasked exception (bit 6). SDM 1 §8.1.8.
+  CHECK(machine.peek<u32>(kArea + 16) == 0);
+  CHECK(machine.peek<u32>(kArea + 20) == 0);
+  CHECK(machine.peek<u32>(kArea + 24) == 0xFFFF0000);
 }
 
 TEST_CASE("FSTENV, 16-bit protected-mode layout: SDM 1 figure 8-11") {
@@ -160,28 +162,29 @@ TEST_CASE("FSTENV, 16-bit protected-mode layout: SDM 1 figure 8-11") {
   machine.must_run({0xDD, 0x06});
   machine.poke<u16>(kArea + 14, 0xABCD);
   machine.must_run({0x66, 0xD9, 0x35, 0x00, 0x30, 0x00, 0x00});
-  const u16 expected[] = {0x037F, 0x3800, 0x7FFF, 0x3456, 0x0008, 0x2000, 0x0010, 0xABCD};
+  const u16 expected[] = {0x037F, 0x3800, 0x7FFF, 0x3456, 0, 0, 0, 0xABCD};
   for (unsigned i = 0; i < 8; ++i) CHECK(machine.peek<u16>(kArea + 2 * i) == expected[i]);
 }
 
 TEST_CASE("FSTENV, real-address layouts: SDM 1 figures 8-10 and 8-12") {
   FpuMachine machine;
   enter_real_mode(machine, 0x1234, 0x2345);
-  machine.processor.state.rip = 0x5678;  // linear 179B8h
-  machine.must_run({0xD9, 0x06});        // linear 23450h + 2000h = 25450h
+  machine.processor.state.rip = 0x5678;
+  machine.must_run({0xD9, 0x06});
+  // Without selectors the address is the offset; opcode and operand as above.
   SECTION("32-bit") {
     machine.must_run(kFnstenv);
-    CHECK(machine.peek<u32>(kArea + 12) == 0xFFFF79B8);
-    CHECK(machine.peek<u32>(kArea + 16) == (0x1U << 12 | 0x106));
-    CHECK(machine.peek<u32>(kArea + 20) == 0xFFFF5450);
-    CHECK(machine.peek<u32>(kArea + 24) == 0x2U << 12);
+    CHECK(machine.peek<u32>(kArea + 12) == 0xFFFF5678);
+    CHECK(machine.peek<u32>(kArea + 16) == 0);
+    CHECK(machine.peek<u32>(kArea + 20) == 0xFFFF0000);
+    CHECK(machine.peek<u32>(kArea + 24) == 0);
   }
   SECTION("16-bit") {
     machine.must_run({0x66, 0xD9, 0x35, 0x00, 0x30, 0x00, 0x00});
-    CHECK(machine.peek<u16>(kArea + 6) == 0x79B8);
-    CHECK(machine.peek<u16>(kArea + 8) == (0x1U << 12 | 0x106));
-    CHECK(machine.peek<u16>(kArea + 10) == 0x5450);
-    CHECK(machine.peek<u16>(kArea + 12) == 0x2U << 12);
+    CHECK(machine.peek<u16>(kArea + 6) == 0x5678);
+    CHECK(machine.peek<u16>(kArea + 8) == 0);
+    CHECK(machine.peek<u16>(kArea + 10) == 0);
+    CHECK(machine.peek<u16>(kArea + 12) == 0);
   }
 }
 

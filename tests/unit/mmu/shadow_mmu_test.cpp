@@ -286,6 +286,31 @@ TEST_CASE("PAE: large pages, execute-disable and reserved bits") {
   CHECK(fetches(f, 0x234000, 0x434000));
 }
 
+TEST_CASE("PAE: a root used again with other directories keeps what is the same") {
+  Fixture f;
+  PagingContext context;
+  context.paging = context.pae = true;
+  context.cr3 = 0x1F020;
+  context.pdpte = {0x20001, 0, 0, 0x21001};
+  f.put64(0x20000, 0x400000 | PS | D | A | W | P);
+  f.put64(0x21000, 0x600000 | PS | D | A | W | P);
+  f.put64(0x22000, 0x600000 | PS | D | A | W | P);
+  const Window window = f.supervisor(context);
+  CHECK(f.touch->read(window, 0x1000).value == 0x401000);
+  CHECK(f.touch->read(window, 0xC0001000).value == 0x601000);
+  CHECK(fetches(f, 0x1000, 0x401000));
+  CHECK(fetches(f, 0xC0001000, 0x601000));
+  context.pdpte[0] = 0x22001;
+  CHECK(f.flushed(context).base == window.base);
+  CHECK(f.touch->readable(window, 0xC0001000));
+  CHECK(f.touch->read(window, 0x1000).value == 0x601000);
+  CHECK(f.listener.changes == std::vector<Listener::Change>{{window.space, 0, 1 << 30}});
+  context.pdpte[0] = 0;
+  f.flushed(context);
+  CHECK(f.touch->read(window, 0x1000).verdict == FaultClass::GuestFault);
+  CHECK(f.shadow->statistics().tables == 1);
+}
+
 TEST_CASE("an edited entry counts after INVLPG or a flush") {
   Fixture f;
   const PagingContext context = f.legacy();
