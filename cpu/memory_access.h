@@ -101,6 +101,9 @@ struct MemoryAccess {
   static void forget_physical(Processor& processor, PhysicalAddress page) {
     processor.tlb_.forget_physical(page);
   }
+  /// The next accesses walk the page tables, and set accessed and dirty bits, as if for the first
+  /// time. Unlike Processor::flush_tlb() it is nothing that happens to the guest.
+  static void forget_translations(Processor& processor) { processor.tlb_.flush(true); }
 };
 
 template <typename T>

@@ -32,16 +32,18 @@ cpu::TranslateResult ProcessorMemory::translate(const cpu::PagingContext& contex
 
 u64 ProcessorMemory::read_physical(PhysicalAddress address, unsigned size) {
   const PhysicalAddress at = mask_a20(address);
-  if (journal_ != nullptr && map_.host_page(at.page()).read == nullptr &&
-      !journal_->on_device_read(at, size)) {
-    return ~u64{0};
+  if (map_.host_page(at.page()).read == nullptr) {
+    ++slow_accesses_;
+    if (journal_ != nullptr && !journal_->on_device_read(at, size)) return ~u64{0};
   }
   return map_.read_value(at, size);
 }
 
 void ProcessorMemory::write_physical(PhysicalAddress address, u64 value, unsigned size) {
-  if (journal_ != nullptr && !journal_->on_write(mask_a20(address), value, size)) return;
-  map_.write_value(mask_a20(address), value, size);
+  const PhysicalAddress at = mask_a20(address);
+  if (journal_ != nullptr && !journal_->on_write(at, value, size)) return;
+  if (map_.host_page(at.page()).write == nullptr) ++slow_accesses_;
+  map_.write_value(at, value, size);
 }
 
 cpu::HostPage ProcessorMemory::host_page(PhysicalAddress page) {

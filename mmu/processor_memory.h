@@ -37,6 +37,8 @@ class ProcessorMemory final : public cpu::MemoryPort,
   void set_journal(AccessJournal* journal) { journal_ = journal; }
   /// The A20 gate: disabled, address bit 20 is always 0. A change counts as a remapping.
   void set_a20(bool enabled);
+  /// Grows with each access that needed more than memory: to devices, and writes to watched pages.
+  u64 slow_accesses() const { return slow_accesses_; }
   bool a20() const { return a20_mask_ == kA20Enabled; }
   /// Who else hears when the gate changes, as a remapping; the shadow MMU.
   void set_a20_observer(RemapObserver* observer) { a20_observer_ = observer; }
@@ -73,6 +75,7 @@ class ProcessorMemory final : public cpu::MemoryPort,
   AccessJournal* journal_ = nullptr;
   RemapObserver* a20_observer_ = nullptr;
   u64 a20_mask_ = kA20Enabled;
+  u64 slow_accesses_ = 0;
 };
 
 }  // namespace ringshift::mmu

@@ -78,6 +78,8 @@ struct CallOut {
   bool whole = false;    ///< no decoded instruction: the interpreter fetches it itself
   bool leaves = false;   ///< modes, mappings or code may be others afterwards
   u8 counted_ahead = 0;  ///< as in FaultPoint
+  u16 patience = 0;      ///< as in FaultSites::Advice
+  u16 needless = 0;      ///< so often in a row has it been
 };
 
 struct Block {

@@ -44,7 +44,7 @@ class BlockStore final : public EmissionSink {
 
   Block* at_host(const u8* host) const;
   ExitSite& exit(u32 number) override { return exits_[number]; }
-  const CallOut& call_out(u32 number) const { return call_outs_[number]; }
+  CallOut& call_out(u32 number) { return call_outs_[number]; }
 
   u32 add_exit(const ExitSite& site) override;
   u32 add_call_out(const CallOut& call_out) override;

@@ -162,6 +162,8 @@ void Lockstep::restore(const Snapshot& snapshot) {
 
 /// Executes up to `most` of the block's instructions and counts them in executed_.
 void Lockstep::try_instructions(std::size_t most) {
+  // What a trial before this one found in page tables that the block itself writes isn't there yet.
+  if (!writes_.empty()) cpu::MemoryAccess::forget_translations(processor_);
   writes_.clear();
   executed_ = 0;
   outcome_ = Outcome::Completed;
@@ -234,6 +236,7 @@ void Lockstep::begin(const Block& block) {
   const u64 iterations = processor_.string_iterations;
   take(before_);
   states_.clear();
+  writes_.clear();
   trying_ = true;
   try_instructions(source_->instructions.size());
   if (outcome_ != Outcome::Completed) {

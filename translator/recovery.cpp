@@ -52,7 +52,7 @@ Verdict Translator::on_fault(HostFault& fault) {
     const u64 offset = fault.address - window_.base;
     if (offset >= kWindowBytes + kGuardBytes && 0 - offset > kGuardBytes) return Verdict::Bug;
     if (offset >= kWindowBytes) {
-      note_site(wrapping_sites_, *block, point);
+      note_wrapping_site(*block, point);
     } else {
       const auto type = fault.write ? cpu::AccessType::Write : cpu::AccessType::Read;
       switch (shadow_->resolve({offset}, type)) {
@@ -73,21 +73,17 @@ Verdict Translator::on_fault(HostFault& fault) {
   return Verdict::Resume;
 }
 
-/// The site becomes a call-out: the block is translated anew when it is next looked up.
+/// The site may become a call-out: then the block is translated anew when it is next looked up.
 void Translator::note_faulting_site(const Block& block, const FaultPoint& point) {
   // A repeated string instruction may go anywhere in memory, and its fault is soon made up for.
   const bool repeating = (point.recovery & kRepeating) != 0;
   if (repeating || !options_.on(Optimisation::CallOutSites)) return;
-  note_site(sites_, block, point);
+  if (!sites_.faulted(block.address.value + point.guest_offset)) return;
+  doomed_.push_back(const_cast<Block*>(&block));
 }
 
-void Translator::note_site(std::unordered_set<u64>& sites, const Block& block,
-                           const FaultPoint& point) {
-  // What was known of others is learned again where it still matters.
-  if (sites.size() >= kMostSites) sites.clear();
-  const u64 address = block.address.value + point.guest_offset;
-  sites.insert(address);
-  site_pages_.set(address >> kPageShift & (site_pages_.size() - 1));
+void Translator::note_wrapping_site(const Block& block, const FaultPoint& point) {
+  if (!sites_.wrapped(block.address.value + point.guest_offset)) return;
   doomed_.push_back(const_cast<Block*>(&block));
 }
 

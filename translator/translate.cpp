@@ -97,9 +97,10 @@ Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode) {
 
 /// What earlier faults have taught about the instruction at this physical address.
 void Translator::note_site_kind(SourceInstruction& item, u64 address) const {
-  if (!site_pages_.test(address >> kPageShift & (site_pages_.size() - 1))) return;
-  item.call_out = sites_.contains(address);
-  item.wraps = wrapping_sites_.contains(address);
+  const FaultSites::Advice advice = sites_.advice(address);
+  item.patience = advice.patience;
+  item.call_out = advice.patience != 0;
+  item.wraps = advice.wraps;
 }
 
 /// Instructions up to an unconditional branch that nothing jumps over, the end of the page, or the

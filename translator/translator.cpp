@@ -370,7 +370,7 @@ void Translator::follow_indirect(u32 eip) {
 Onward Translator::call_out_entry(Context* context, u32 number) {
   auto* self = static_cast<Translator*>(context->owner);
   self->take_state();
-  const CallOut& item = self->store_.call_out(number);
+  CallOut& item = self->store_.call_out(number);
   // What the interpreter executes isn't counted as native, nor is what won't be executed now.
   if (item.counted_ahead != 0) --context->instructions;
   context->exit_value = number;
@@ -418,8 +418,18 @@ void Translator::view_segments() {
   }
 }
 
+/// A call-out for what its accesses did once: whether they still do it.
+void Translator::judge_site(CallOut& item, bool needed) {
+  if (needed) {
+    item.needless = 0;
+  } else if (++item.needless == item.patience) {
+    sites_.retire(item.block->address.value + (item.eip - item.block->eip));
+    doomed_.push_back(item.block);
+  }
+}
+
 /// True: generated code goes on behind the instruction.
-bool Translator::execute_call_out(const CallOut& item) {
+bool Translator::execute_call_out(CallOut& item) {
   State& state = processor_.state;
   state.rip = item.eip;
   if (lockstep_ && !lockstep_->at_call_out()) {
@@ -432,7 +442,9 @@ bool Translator::execute_call_out(const CallOut& item) {
   }
   ++called_out_;
   count(ExitCause::InterpretedInstruction);
+  const u64 slow = memory_.slow_accesses();
   const Completion completion = item.instruction.handler(processor_, item.instruction);
+  if (item.patience != 0) judge_site(item, memory_.slow_accesses() != slow);
   switch (completion) {
     case Completion::Next:
     case Completion::EndBlock: {
@@ -467,8 +479,8 @@ bool Translator::execute_call_out(const CallOut& item) {
     mode_stale_ = true;
     return false;
   }
-  return !item.block->dead && !flush_due_ && !processor_.attention() && !space_stale_ &&
-         !calls_stale_ && lane_->deaths_seen == store_.deaths() &&
+  return !item.block->dead && doomed_.empty() && !flush_due_ && !processor_.attention() &&
+         !space_stale_ && !calls_stale_ && lane_->deaths_seen == store_.deaths() &&
          context_.exit_request.load(std::memory_order_relaxed) == 0;
 }
 
@@ -519,7 +531,9 @@ void Translator::on_space_dropped(u32 space) {
 }
 
 void Translator::on_watched_write(PhysicalAddress address, u64 length) {
-  if (store_.written(address, length)) count(ExitCause::CodeWritten);
+  if (!store_.written(address, length)) return;
+  count(ExitCause::CodeWritten);
+  sites_.forget(address.value, length);
 }
 
 cpu::EngineStatistics Translator::statistics() const {

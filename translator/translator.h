@@ -5,9 +5,7 @@
 #pragma once
 
 #include <atomic>
-#include <bitset>
 #include <memory>
-#include <unordered_set>
 
 #include "cpu/engine.h"
 #include "cpu/interpreter/interpreter.h"
@@ -16,6 +14,7 @@
 #include "translator/block_store.h"
 #include "translator/code_listing.h"
 #include "translator/context.h"
+#include "translator/fault_sites.h"
 #include "translator/host_signals.h"
 #include "translator/lanes.h"
 #include "translator/lockstep.h"
@@ -83,7 +82,7 @@ class Translator final : public cpu::Engine,
   static Onward call_out_entry(Context* context, u32 number);
   void discount(const CallOut& item);
   bool go_on();
-  bool execute_call_out(const CallOut& item);
+  bool execute_call_out(CallOut& item);
   bool mode_holds() const;
   void view_segments();
 
@@ -121,7 +120,8 @@ class Translator final : public cpu::Engine,
   void check_recovery(const HostFault& fault) const;
   void recover(HostFault& fault, const Block& block, const FaultPoint& point, Leave reason);
   void note_faulting_site(const Block& block, const FaultPoint& point);
-  void note_site(std::unordered_set<u64>& sites, const Block& block, const FaultPoint& point);
+  void note_wrapping_site(const Block& block, const FaultPoint& point);
+  void judge_site(CallOut& item, bool needed);
 
   /// Of what is known of blocks: generated code is about as large.
   static constexpr std::size_t kMostFootprint = std::size_t{128} << 20;
@@ -172,12 +172,9 @@ class Translator final : public cpu::Engine,
   void forget_fetches() { ++fetch_generation_; }
 
   /// Instructions whose accesses keep faulting, by physical address.
-  static constexpr std::size_t kMostSites = std::size_t{1} << 16;
-  std::unordered_set<u64> sites_;
-  std::unordered_set<u64> wrapping_sites_;  ///< whose addresses wrap at 4 GiB
-  std::bitset<4096> site_pages_;            ///< by frame number modulo its size: may have either
-  std::vector<Block*> doomed_;              ///< to be killed between blocks
-  std::vector<u32> page_links_;             ///< exits linked to a block on another page
+  FaultSites sites_;
+  std::vector<Block*> doomed_;   ///< to be killed between blocks
+  std::vector<u32> page_links_;  ///< exits linked to a block on another page
   std::vector<SourceInstruction> source_;
   bool flush_due_ = false;
 

@@ -213,7 +213,6 @@ Thunk HostUnit::build_simd(const Instruction& instruction, const Encoding& encod
 
 Thunk HostUnit::build_x87(const Encoding& encoding) {
   Thunk thunk;
-  thunk.x87_opcode = static_cast<u16>((encoding.opcode & 7) << 8 | encoding.modrm);
   if (encoding.memory()) {
     const X87Memory memory = x87_memory(encoding.opcode, encoding.reg());
     thunk.memory = memory.access;

@@ -60,7 +60,6 @@ struct Thunk {
   // x87 only.
   Entry light_entry = nullptr;  ///< null: this instruction has no short way
   X87Shape shape;
-  u16 x87_opcode = 0;          ///< 11 bits, for FOP
   bool x87_flags_in = false;   ///< FCMOVcc
   bool x87_flags_out = false;  ///< FCOMI family
 };

@@ -1,5 +1,6 @@
 // x87 data operations: the host unit executes them; what it can't know, the guest's pointers to the
 // last instruction and operand, is kept here.
+#include "cpu/encoding.h"
 #include "cpu/interpreter/binders.h"
 #include "cpu/interpreter/fpu.h"
 
@@ -21,11 +22,12 @@ enum class Incurred : u8 { Nothing, UnmaskedException };
 /// Every instruction but the control instructions leaves its address behind, opcode and operand
 /// change with those that incur an unmasked exception, and there are no selectors: the model says
 /// Feature::FdpExceptionsOnly and NoFpuSelectors. SDM 1 §8.1.8, §8.1.9.
-void track_pointers(Processor& processor, const Thunk& thunk, u64 offset, Pointers pointers,
-                    Incurred incurred) {
+void track_pointers(Processor& processor, const Instruction& instruction, const Thunk& thunk,
+                    u64 offset, Pointers pointers, Incurred incurred) {
   ExtendedState& extended = processor.state.extended;
   if (incurred == Incurred::UnmaskedException) {
-    pointers.opcode = thunk.x87_opcode;
+    const Encoding encoding = parse_encoding(instruction);
+    pointers.opcode = static_cast<u16>((encoding.opcode & 7U) << 8 | encoding.modrm);
     if (thunk.memory != Thunk::Access::None) pointers.data_offset = static_cast<u32>(offset);
   }
   image::store<u16>(extended, image::kOpcode, pointers.opcode);
@@ -138,7 +140,7 @@ Completion execute_x87(Processor& processor, const Instruction& instruction) {
   if (thunk.x87_flags_out) {
     rflags = (rflags & ~eflags::Arithmetic) | (frame.flags & eflags::Arithmetic);
   }
-  track_pointers(processor, thunk, offset, pointers, run.incurred);
+  track_pointers(processor, instruction, thunk, offset, pointers, run.incurred);
   return Completion::Next;
 }
 

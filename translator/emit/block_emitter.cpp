@@ -229,6 +229,7 @@ void BlockEmitter::call_out(bool leaves, bool whole) {
   flush_pending();
   CallOut item;
   item.block = block_;
+  item.patience = current_->patience;
   item.eip = current_->eip;
   item.whole = whole;
   item.leaves = leaves || whole;

@@ -36,6 +36,7 @@ struct SourceInstruction {
   u32 eip = 0;
   bool decoded = true;    ///< else the interpreter is to fetch it and raise what it raises
   bool call_out = false;  ///< known to fault: not worth doing natively
+  u16 patience = 0;       ///< as in FaultSites::Advice
   bool wraps = false;     ///< known to wrap at 4 GiB
 };
 
