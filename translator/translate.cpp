@@ -18,18 +18,31 @@ constexpr std::size_t kLongestBlock = 64;
 }  // namespace
 
 std::optional<Translator::CodePlace> Translator::locate(u64 linear) {
+  if (const auto known = located_before(linear)) return known;
   const u64 page = linear & ~kPageMask;
-  const u64 side = (u64{window_.space} << 1 | (mode_.has(Mode::kUser) ? 1 : 0));
-  const u64 key = page | side << 32;
-  FetchEntry& entry = fetches_[((linear >> kPageShift) ^ side * 0x55) % fetches_.size()];
-  if (entry.key != key || entry.generation != fetch_generation_) {
-    const cpu::TranslateResult result = shadow_->fetch({page});
-    const auto* translation = std::get_if<cpu::Translation>(&result);
-    if (translation == nullptr) return std::nullopt;
-    entry = {key, fetch_generation_, processor_.memory().mask_a20(translation->address),
-             translation->global};
-  }
+  const cpu::TranslateResult result = shadow_->fetch({page});
+  const auto* translation = std::get_if<cpu::Translation>(&result);
+  if (translation == nullptr) return std::nullopt;
+  FetchEntry& entry = fetch_entry(page);
+  entry = {fetch_key(page), fetch_generation_, processor_.memory().mask_a20(translation->address),
+           translation->global};
   return CodePlace{entry.physical + (linear & kPageMask), entry.global};
+}
+
+std::optional<Translator::CodePlace> Translator::located_before(u64 linear) {
+  const FetchEntry& entry = fetch_entry(linear);
+  if (entry.key != fetch_key(linear) || entry.generation != fetch_generation_) return std::nullopt;
+  return CodePlace{entry.physical + (linear & kPageMask), entry.global};
+}
+
+u64 Translator::fetch_key(u64 linear) const {
+  const u64 side = u64{window_.space} << 1 | (mode_.has(Mode::kUser) ? 1 : 0);
+  return (linear & ~kPageMask) | side << 32;
+}
+
+Translator::FetchEntry& Translator::fetch_entry(u64 linear) {
+  const u64 key = fetch_key(linear);
+  return fetches_[((key >> kPageShift) ^ (key >> 32) * 0x55) % fetches_.size()];
 }
 
 /// The block at CS:`rip`, or null where only the interpreter can go on.
@@ -86,6 +99,7 @@ Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode) {
     return nullptr;
   }
   store_.publish(block);
+  connect_known(block);
   if (lockstep_) lockstep_->remember(block, source_);
   if (listing_) listing_->add(block, source_);
   if (perf_map_) perf_map_->add(block);

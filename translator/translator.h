@@ -71,6 +71,8 @@ class Translator final : public cpu::Engine,
   Block* next_block(u64 rip);
   const Block* known_block(u64 rip);
   void follow_link(u32 exit);
+  void connect(u32 exit, Block& to);
+  void connect_known(const Block& block);
   void follow_indirect(u32 eip);
   bool interpret_one();
   void take_state();
@@ -94,6 +96,8 @@ class Translator final : public cpu::Engine,
   };
   /// Where the code at `linear` lies, if it can be fetched without a fault.
   std::optional<CodePlace> locate(u64 linear);
+  /// The same if it has been looked up before, without any trace.
+  std::optional<CodePlace> located_before(u64 linear);
   Block* translate(u64 rip, const CodePlace& place, Mode mode);
   void decode_block(u64 rip, const CodePlace& place, Mode mode,
                     std::vector<SourceInstruction>& source, Block& block);
@@ -170,6 +174,8 @@ class Translator final : public cpu::Engine,
   };
   std::array<FetchEntry, 256> fetches_;
   u64 fetch_generation_ = 1;
+  u64 fetch_key(u64 linear) const;
+  FetchEntry& fetch_entry(u64 linear);
   void forget_fetches() { ++fetch_generation_; }
 
   /// Instructions whose accesses keep faulting, by physical address.
