@@ -35,13 +35,15 @@ bool is_fpu(TranslationPolicy policy) {
   }
 }
 
+bool uses_mmx(const cpu::Instruction& instruction) {
+  return instruction.policy == TranslationPolicy::Mmx ||
+         instruction.policy == TranslationPolicy::SimdMmx;
+}
+
 /// Whether it raises what an earlier x87 instruction has left pending. SDM 1 §8.6, §11.5.3.
 bool takes_pending_exception(const cpu::Instruction& instruction) {
   const TranslationPolicy policy = instruction.policy;
-  if (policy != TranslationPolicy::X87 && policy != TranslationPolicy::Mmx &&
-      policy != TranslationPolicy::SimdMmx) {
-    return false;
-  }
+  if (policy != TranslationPolicy::X87 && !uses_mmx(instruction)) return false;
   const std::string_view name = cpu::mnemonic_name(instruction.mnemonic);
   return !name.starts_with("fn") || name == "fnop";
 }
@@ -464,12 +466,18 @@ void Lockstep::compare_fpu() {
       {"xmm high", image::kXmm + 8, 8, 8},
   };
   constexpr unsigned kRegisterBytes = 16;
-  const cpu::ExtendedState& a = expected_.extended;
+  cpu::ExtendedState a = expected_.extended;
   cpu::ExtendedState b = processor_.state.extended;
   if (at_fault_) {
     // An unmasked SIMD exception has left its flag in MXCSR. SDM 1 §11.5.3.
     constexpr u32 kFlags = 0x3F;
     image::store<u32>(b, image::kMxcsr, (image::mxcsr(b) & ~kFlags) | (image::mxcsr(a) & kFlags));
+    // Before an MMX instruction stores, the x87 stack has become the register file.
+    const auto at = stopped_at();
+    if (at && uses_mmx(source_->instructions[*at].instruction)) {
+      image::enter_mmx(a);
+      image::enter_mmx(b);
+    }
   }
   for (const Field& field : kFields) {
     for (unsigned i = 0; i < field.count; ++i) {
