@@ -119,12 +119,16 @@ void Lockstep::remember(const Block& block, std::span<const SourceInstruction> s
 /// On trial, writes go to memory behind the map's back: nobody need hear of what is taken back.
 bool Lockstep::on_write(PhysicalAddress address, u64 value, unsigned size) {
   if (!trying_) return true;
-  const auto backing = map_.backing(address.page());
-  if (denied_ || !backing || !backing->writable) {
-    denied_ = true;
-    return false;
+  if (denied_) return false;
+  const cpu::HostPage page = map_.host_page(address.page());
+  u8* host = page.write;
+  if (host == nullptr) {  // not memory, or watched
+    const auto backing = map_.backing(address.page());
+    denied_ = !backing || !backing->writable;
+    if (denied_) return false;
+    host = const_cast<u8*>(page.read);
   }
-  u8* host = const_cast<u8*>(map_.host_page(address.page()).read) + address.page_offset();
+  host += address.page_offset();
   writes_.push_back({host, load(host, size), 0, 0, address, size});
   std::memcpy(host, &value, size);
   return false;
