@@ -53,10 +53,50 @@ bool is_repeated_string(const cpu::Instruction& instruction) {
          instruction.repeat != cpu::RepeatPrefix::None;
 }
 
+template <typename T>
+u64 load_as(const u8* host) {
+  T value;
+  std::memcpy(&value, host, sizeof value);
+  return value;
+}
+
+/// Most have one of four sizes, which are quicker known than not.
 u64 load(const u8* host, u32 size) {
+  switch (size) {
+    case 1:
+      return load_as<u8>(host);
+    case 2:
+      return load_as<u16>(host);
+    case 4:
+      return load_as<u32>(host);
+    case 8:
+      return load_as<u64>(host);
+    default:
+      break;
+  }
   u64 value = 0;
   std::memcpy(&value, host, size);
   return value;
+}
+
+void store(u8* host, u64 value, u32 size) {
+  switch (size) {
+    case 1:
+      std::memcpy(host, &value, 1);
+      break;
+    case 2:
+      std::memcpy(host, &value, 2);
+      break;
+    case 4:
+      std::memcpy(host, &value, 4);
+      break;
+    case 8:
+      std::memcpy(host, &value, 8);
+      break;
+    default:
+      std::memcpy(host, &value, size);
+      break;
+  }
 }
 
 constexpr u64 mask_of(u32 size) {
@@ -130,7 +170,7 @@ bool Lockstep::on_write(PhysicalAddress address, u64 value, unsigned size) {
   }
   host += address.page_offset();
   writes_.push_back({host, load(host, size), 0, 0, address, size});
-  std::memcpy(host, &value, size);
+  store(host, value, size);
   return false;
 }
 
@@ -156,7 +196,7 @@ void Lockstep::expect_writes() {
 
 void Lockstep::undo(std::span<const Write> writes) {
   for (std::size_t i = writes.size(); i-- > 0;) {
-    std::memcpy(writes[i].host, &writes[i].before, writes[i].size);
+    store(writes[i].host, writes[i].before, writes[i].size);
   }
 }
 
@@ -256,8 +296,8 @@ void Lockstep::begin(const Block& block) {
   rest_.clear();
   trying_ = true;
   try_instructions(source_->instructions.size());
-  note_end();
   if (outcome_ != Outcome::Completed) {
+    note_end();
     // What the last instruction has done of its work must go.
     const Outcome outcome = outcome_;
     undo(writes_);
@@ -373,6 +413,7 @@ bool Lockstep::compare_within(std::size_t executed) {
   std::vector<u64> found(all_writes_.size());
   for (std::size_t i = 0; i < found.size(); ++i) {
     found[i] = load(all_writes_[i].host, all_writes_[i].size);
+    if (outcome == Outcome::Completed) all_writes_[i].at_end = all_writes_[i].expected;
   }
   undo(all_writes_);
   restore(before_);
@@ -391,7 +432,7 @@ bool Lockstep::compare_within(std::size_t executed) {
   expect_writes();
   undo(writes_);
   for (std::size_t i = 0; i < found.size(); ++i) {
-    std::memcpy(all_writes_[i].host, &found[i], all_writes_[i].size);
+    store(all_writes_[i].host, found[i], all_writes_[i].size);
   }
   restore(is);
   state.sti_shadow = sti_shadow;
