@@ -399,11 +399,19 @@ Onward Translator::call_out_entry(Context* context, u32 number) {
   context->exit_value = number;
   if (self->execute_call_out(item)) {
     self->give_state();
-    return Onward::Stay;
+    return self->stepping_ ? self->step_on() : Onward::Stay;
   }
   self->discount(item);
   context->call_stack += sizeof(u64);  // the return into the block
   return self->go_on() ? Onward::Elsewhere : Onward::Leave;
+}
+
+/// Back into the block behind a call-out, which has ended the single steps.
+Onward Translator::step_on() {
+  context_.step_entry = *reinterpret_cast<const u64*>(context_.call_stack);
+  context_.call_stack += sizeof(u64);
+  context_.entry = stubs_.step_in;
+  return Onward::Elsewhere;
 }
 
 /// The rest of a run behind a call-out won't be executed now.

@@ -85,6 +85,7 @@ class Translator final : public cpu::Engine,
   static Onward call_out_entry(Context* context, u32 number);
   void discount(const CallOut& item);
   bool go_on();
+  Onward step_on();
   bool execute_call_out(CallOut& item);
   bool mode_holds() const;
   void view_segments();
