@@ -63,7 +63,12 @@ void HostWindow::change(u32 first, u32 count, Change each) {
   const u64 before = starts(first, count);
   for_each_leaf(first, first + count, [&](const Leaf*, u32 page, u32 stop) {
     std::unique_ptr<Leaf>& leaf = leaves_[page >> kLeafBits];
-    if (leaf == nullptr) leaf = std::make_unique<Leaf>();
+    if (leaf == nullptr) {
+      if (each(page, 0) == 0) return;  // holes stay holes
+      leaf = std::make_unique<Leaf>();
+      ++regions_;
+      ++usage_.regions;
+    }
     for (; page < stop; ++page) {
       u32& here = (*leaf)[page % kLeafSize];
       here = each(page, here);
@@ -99,6 +104,10 @@ bool HostWindow::map(u32 first, u32 count, u32 file_page, PageRights rights) {
 }
 
 void HostWindow::unmap(u32 first, u32 count) {
+  if (count == kPages) {
+    clear();
+    return;
+  }
   const u32 begin = next_with(kMapped, first, first + count);
   u32 end = first + count;
   if (begin == end) return;
@@ -130,15 +139,17 @@ void HostWindow::make_read_only(u32 first, u32 count) {
 }
 
 void HostWindow::clear() {
-  if (mappings_ == 0) return;
-  ++usage_.unmap_calls;
-  if (munmap(host(0), WindowArena::kWindowSize) != 0) {
+  if (regions_ == 0) return;
+  if (mappings_ != 0) ++usage_.unmap_calls;
+  if (mappings_ != 0 && munmap(host(0), WindowArena::kWindowSize) != 0) {
     // Never for want of mappings, as nothing is cut; what stays would show the guest wrong memory.
     std::perror("ringshift: shadow window: munmap");
     std::abort();
   }
   usage_.mappings -= mappings_;
   mappings_ = 0;
+  usage_.regions -= regions_;
+  regions_ = 0;
   for (auto& leaf : leaves_) leaf.reset();
 }
 

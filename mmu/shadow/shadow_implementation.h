@@ -19,8 +19,8 @@ class ShadowMmu::Implementation final : private WriteObserver, private RemapObse
       : map_(map),
         memory_(memory),
         limits_(limits),
-        pool_(file, limits.mappings, limits.windows),
-        tracker_(map, *this, limits.quiet_checks) {
+        pool_(file, limits),
+        tracker_(map, *this, limits) {
     map_.observe_remaps(*this);
     memory_.set_a20_observer(this);
   }
@@ -69,6 +69,7 @@ class ShadowMmu::Implementation final : private WriteObserver, private RemapObse
   void drop_data(const TableChanges& changes);
   void postpone(const TableChange& change);
   void report_all(Space& space);
+  void tell(const Space& space, u32 first, u32 pages);
 
   FaultClass map_missing(u64 linear, cpu::AccessType type);
   FaultClass can_map(const cpu::Translation& translation, cpu::AccessType type);

@@ -24,6 +24,9 @@ constexpr u32 kAllPages = HostWindow::kPages;
 constexpr u64 kMostFile = u64{1} << (30 + kPageShift);
 /// Changes kept for a space that isn't current before all of it counts as changed.
 constexpr std::size_t kPendingAtMost = 1024;
+/// Changes of code that the observer is told one by one: each may cost it a look at all that it
+/// knows of the space.
+constexpr u32 kToldAtMost = 64;
 
 /// vm.max_map_count, or its default.
 u64 host_mapping_limit() {
@@ -129,13 +132,21 @@ void ShadowMmu::Implementation::settle() {
   if (space.pending.empty()) return;
   const TableChanges pending = std::exchange(space.pending, {});
   drop_data(pending);
+  u32 told = 0;
   for (const TableChange& change : pending) {
     if (!change.code || !space.fetched.remove(change.first, change.pages)) continue;
-    if (observer_ != nullptr) {
-      observer_->on_mapping_changed(space.number, {u64{change.first} << kPageShift},
-                                    u64{change.pages} << kPageShift);
+    if (++told > kToldAtMost) {
+      space.fetched.clear();
+      tell(space, 0, kAllPages);
+      return;
     }
+    tell(space, change.first, change.pages);
   }
+}
+
+void ShadowMmu::Implementation::tell(const Space& space, u32 first, u32 pages) {
+  if (observer_ == nullptr) return;
+  observer_->on_mapping_changed(space.number, {u64{first} << kPageShift}, u64{pages} << kPageShift);
 }
 
 void ShadowMmu::Implementation::revalidate(Space& space) {
@@ -145,7 +156,8 @@ void ShadowMmu::Implementation::revalidate(Space& space) {
     space.untracked_fetches = false;
     report_all(space);
   }
-  checking_.assign(space.unsynced.begin(), space.unsynced.end());
+  checking_.clear();
+  for (const u32 slot : space.unsynced) checking_.push_back(space.tables[slot]);
   for (TablePage* page : checking_) tracker_.check(*page, flushes_, changes_);
   apply_changes();
   settle();
@@ -226,9 +238,7 @@ void ShadowMmu::Implementation::drop_data(const TableChanges& changes) {
 void ShadowMmu::Implementation::report_all(Space& space) {
   if (space.fetched.empty()) return;
   space.fetched.clear();
-  if (observer_ != nullptr) {
-    observer_->on_mapping_changed(space.number, {0}, u64{kAllPages} << kPageShift);
-  }
+  tell(space, 0, kAllPages);
 }
 
 void ShadowMmu::Implementation::on_watched_write(PhysicalAddress address, u64 length) {
@@ -278,6 +288,7 @@ ShadowStatistics ShadowMmu::Implementation::statistics() const {
   all.window_evictions = pool_.evictions();
   all.windows = pool_.size();
   all.mappings = usage.mappings;
+  all.regions = usage.regions;
   const TableTracker::Counts& counts = tracker_.counts();
   all.tables_compared = counts.compared;
   all.entries_changed = counts.entries_changed;
@@ -298,6 +309,7 @@ Result<std::unique_ptr<ShadowMmu>> ShadowMmu::create(MemoryMap& map, ProcessorMe
     return Error{"shadow MMU: more guest memory than it can map"};
   }
   limits.mappings = std::clamp<u64>(limits.mappings, 4, std::max<u64>(host_mapping_limit() / 2, 4));
+  limits.regions = std::max<u64>(limits.regions, 1);
   limits.windows = std::max<u32>(limits.windows, 1);
   limits.stale_after = std::max<u64>(limits.stale_after, 1);
   limits.spaces = std::max<u32>(limits.spaces, 1);
