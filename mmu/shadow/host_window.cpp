@@ -11,7 +11,7 @@
 namespace ringshift::mmu {
 
 void* HostWindow::host(u32 page) const {
-  return reinterpret_cast<void*>(base_ + (u64{page} << kPageShift));  // NOLINT: a place
+  return reinterpret_cast<void*>(base_ + (u64{page} << kPageShift));
 }
 
 /// Calls `visit(leaf or null, first, end)` for the pieces of [first, end) that lie in one leaf.

@@ -1,5 +1,6 @@
 // Code at the edges of what windows, stubs and caches are made for: the translator must come to
 // what the interpreter comes to.
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,6 +87,15 @@ TEST_CASE("accesses that wrap at 4 GiB") {
        .code = {0x89, 0x04, 0xCD, 0x10, 0, 0, 0},
        .eax = 5,
        .ecx = 0x3FFFFFFF},
+      {.what = "the largest displacement from ESP behind a pop",
+       .code = {0x58, 0x8B, 0x8C, 0x24, 0xFF, 0xFF, 0xFF, 0x7F, 0x03, 0x8C, 0x34, 0xFE, 0xFF, 0xFF,
+                0x7F},
+       .esp = 0x8000'0100,
+       .esi = 0x10},
+      {.what = "the smallest displacement from ESP behind a push",
+       .code = {0x50, 0x8B, 0x8C, 0x24, 0, 0, 0, 0x80, 0x03, 0x8C, 0x34, 2, 0, 0, 0x80},
+       .esp = 0x8020'0100,
+       .esi = 0x10},
       {.what = "push at ESP 0", .code = {0x50, 0x51}, .eax = 1, .ecx = 2, .esp = 0},
       {.what = "push at ESP 2", .code = {0x50, 0x51}, .eax = 0x01020304, .ecx = 2, .esp = 2},
       {.what = "pop at the top", .code = {0x58, 0x59}, .esp = kTop - 3},
@@ -308,10 +318,8 @@ TEST_CASE("a fault of the monitor's own is reported with the guest's state, and 
     dup2(pipe_ends[1], STDERR_FILENO);
     std::signal(SIGSEGV, SIG_DFL);
     SmallMachine machine(Kind::Translator);
-    machine.port = [](u16) {
-      volatile u32* const nowhere = nullptr;
-      return *nowhere;
-    };
+    void* const forbidden = mmap(nullptr, kPageSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    machine.port = [forbidden](u16) { return *static_cast<volatile u32*>(forbidden); };
     // mov ebx, 12345678h; in al, dx
     machine.load(Bytes{0xBB, 0x78, 0x56, 0x34, 0x12, 0xEC, 0xF4});
     machine.run();
