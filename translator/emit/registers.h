@@ -30,12 +30,7 @@ inline x86::Gp guest(unsigned reg) {
 inline x86::Mem context_field(std::size_t offset, u32 size) {
   return x86::ptr(kContext, static_cast<i32>(offset), size);
 }
-template <typename Field>
-constexpr u32 size_of(Field Context::*) {
-  return sizeof(Field);
-}
-#define CONTEXT_FIELD(name) \
-  host::context_field(offsetof(Context, name), host::size_of(&Context::name))
+#define CONTEXT_FIELD(name) host::context_field(offsetof(Context, name), sizeof(Context::name))
 
 // Fields of the guest's state, whose address is in `state`.
 inline x86::Mem state_gpr(const x86::Gp& state, unsigned reg) {
