@@ -86,8 +86,9 @@ class CodeObserver {
   virtual ~CodeObserver() = default;
   /// `length` bytes at `address` (within one page) of a watched page are changing.
   virtual void on_code_write(PhysicalAddress address, u64 length) = 0;
-  /// Physical mappings have changed (BAR moved, PAM, A20): host pointers are stale.
-  virtual void on_memory_remapped() = 0;
+  /// The whole pages of [first, first + length) are mapped otherwise (BAR moved, PAM, A20): host
+  /// pointers are stale.
+  virtual void on_memory_remapped(PhysicalAddress first, u64 length) = 0;
   /// Writes to this page must come through the port from now on: writable host pointers to it are
   /// stale.
   virtual void on_page_watched(PhysicalAddress page) { static_cast<void>(page); }

@@ -163,9 +163,9 @@ void Processor::on_code_write(PhysicalAddress address, u64 length) {
   if (code_cache_ != nullptr) code_cache_->code_written(address, length);
 }
 
-void Processor::on_memory_remapped() {
+void Processor::on_memory_remapped(PhysicalAddress first, u64 length) {
   flush_tlb(true);
-  if (code_cache_ != nullptr) code_cache_->code_written({0}, ~u64{0});
+  if (code_cache_ != nullptr) code_cache_->code_written(first, length);
 }
 
 void Processor::on_page_watched(PhysicalAddress page) {

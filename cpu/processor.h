@@ -38,8 +38,7 @@ enum class TaskSwitchSource : u8 { Jump, Call, Interrupt, Iret };
 class CodeCacheClient {
  public:
   virtual ~CodeCacheClient() = default;
-  /// `length` bytes within one page; more than a page means that any code may have become other
-  /// code.
+  /// `length` bytes within one page, or whole pages in which all code may have become other code.
   virtual void code_written(PhysicalAddress address, u64 length) = 0;
   /// The linear-to-physical mapping may have changed (CR3, INVLPG, paging bits).
   virtual void translations_changed() = 0;
@@ -244,7 +243,7 @@ class Processor final : public CodeObserver {
 
   // CodeObserver.
   void on_code_write(PhysicalAddress address, u64 length) override;
-  void on_memory_remapped() override;
+  void on_memory_remapped(PhysicalAddress first, u64 length) override;
   void on_page_watched(PhysicalAddress page) override;
 
   u64 exceptions_delivered = 0;

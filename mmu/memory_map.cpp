@@ -114,6 +114,7 @@ struct MemoryMap::Implementation {
   void rebuild(u64 first, u64 end);
   void paint(u16 number, u64 first, u64 end);
   void cut(u64 first, u64 end);
+  bool any_memory(u64 first, u64 end) const;
   const Claim* find_claim(u64 address) const;
   Piece piece_at(u64 address, u64 most) const;
   u8* host(u16 number, u64 address) const;
@@ -173,6 +174,14 @@ void MemoryMap::Implementation::rebuild(u64 first, u64 end) {
   }
 }
 
+bool MemoryMap::Implementation::any_memory(u64 first, u64 end) const {
+  for (u64 at = first; at < end; at += kPageSize) {
+    const PageEntry& page = pages.find(at >> kPageShift);
+    if (page.read != 0 || page.write != 0) return true;
+  }
+  return false;
+}
+
 /// Takes [first, end) out of every mapping; one that it splits keeps its place in the order.
 void MemoryMap::Implementation::cut(u64 first, u64 end) {
   std::vector<u16> kept;
@@ -201,10 +210,10 @@ void MemoryMap::Implementation::cut(u64 first, u64 end) {
   order = std::move(kept);
 }
 
-void MemoryMap::changed() {
+void MemoryMap::changed(u64 first, u64 end) {
   ++generation_;
   for (RemapObserver* observer : std::vector(implementation_->remap_observers)) {
-    observer->on_remapped();
+    observer->on_remapped({first}, end - first);
   }
 }
 
@@ -226,7 +235,7 @@ void MemoryMap::map_memory(PhysicalAddress first, u64 length, Kind kind, std::st
                          block.file_offset + block_offset};
   self.order.push_back(slot);
   self.paint(slot, first.value, first.value + length);
-  changed();
+  changed(first.value, first.value + length);
 }
 
 void MemoryMap::unmap_memory(PhysicalAddress first, u64 length) {
@@ -244,7 +253,7 @@ void MemoryMap::unmap_memory(PhysicalAddress first, u64 length) {
     self.cut(first.value, first.value + length);
   }
   self.rebuild(first.value, first.value + length);
-  changed();
+  changed(first.value, first.value + length);
 }
 
 Result<void> MemoryMap::map_mmio(PhysicalAddress first, u64 length, std::string_view name,
@@ -265,10 +274,13 @@ Result<void> MemoryMap::map_mmio(PhysicalAddress first, u64 length, std::string_
                  "h belongs to " + after->name};
   }
   self.claims.insert(after, claim);
-  for (u64 at = claim.first & ~kPageMask; at < claim.end(); at += kPageSize) {
+  const u64 begin = claim.first & ~kPageMask;
+  const u64 end = (claim.end() + kPageMask) & ~kPageMask;
+  for (u64 at = begin; at < end; at += kPageSize) {
     self.pages.make(at >> kPageShift).claimed = true;
   }
-  changed();
+  // Where there is no memory, nobody holds a pointer: devices come and go unnoticed.
+  if (self.any_memory(begin, end)) changed(begin, end);
   return {};
 }
 
@@ -282,7 +294,7 @@ void MemoryMap::unmap_mmio(PhysicalAddress first, const IoHandler& handler) {
   const u64 end = (found->end() + kPageMask) & ~kPageMask;
   self.claims.erase(found);
   self.rebuild(begin, end);
-  changed();
+  if (self.any_memory(begin, end)) changed(begin, end);
 }
 
 void MemoryMap::set_shadow(PhysicalAddress first, u64 length, bool read_from_ram,
@@ -298,7 +310,7 @@ void MemoryMap::set_shadow(PhysicalAddress first, u64 length, bool read_from_ram
   }
   self.shadow_edges.insert({first.value, end});
   self.rebuild(first.value, end);
-  changed();
+  changed(first.value, end);
 }
 
 // --- Access ---

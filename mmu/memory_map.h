@@ -27,11 +27,12 @@ class WriteObserver {
   virtual void on_watched_write(PhysicalAddress address, u64 length) = 0;
 };
 
-/// Hears of every change of the map itself: host pointers and what is read where may differ now.
+/// Hears of every change of the map itself that concerns memory: host pointers to the whole pages of
+/// [first, first + length) and what is read there may differ now.
 class RemapObserver {
  public:
   virtual ~RemapObserver() = default;
-  virtual void on_remapped() = 0;
+  virtual void on_remapped(PhysicalAddress first, u64 length) = 0;
   /// The page has come under watch: who writes it other than through the map must stop before this
   /// returns.
   virtual void on_watched(PhysicalAddress page) { static_cast<void>(page); }
@@ -132,7 +133,7 @@ class MemoryMap {
   std::vector<Region> regions() const;
 
  private:
-  void changed();
+  void changed(u64 first, u64 end);
 
   struct Implementation;
   std::unique_ptr<Implementation> implementation_;

@@ -15,8 +15,9 @@ void ProcessorMemory::set_a20(bool enabled) {
   const u64 mask = enabled ? kA20Enabled : kA20Disabled;
   if (mask == a20_mask_) return;
   a20_mask_ = mask;
-  on_remapped();
-  if (a20_observer_ != nullptr) a20_observer_->on_remapped();
+  constexpr u64 kAll = ~kPageMask;
+  on_remapped({0}, kAll);
+  if (a20_observer_ != nullptr) a20_observer_->on_remapped({0}, kAll);
 }
 
 cpu::TranslateResult ProcessorMemory::translate(const cpu::PagingContext& context,
@@ -63,8 +64,8 @@ void ProcessorMemory::on_watched_write(PhysicalAddress address, u64 length) {
   if (observer_ != nullptr) observer_->on_code_write(address, length);
 }
 
-void ProcessorMemory::on_remapped() {
-  if (observer_ != nullptr) observer_->on_memory_remapped();
+void ProcessorMemory::on_remapped(PhysicalAddress first, u64 length) {
+  if (observer_ != nullptr) observer_->on_memory_remapped(first, length);
 }
 
 void ProcessorMemory::on_watched(PhysicalAddress page) {

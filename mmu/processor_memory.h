@@ -63,7 +63,7 @@ class ProcessorMemory final : public cpu::MemoryPort,
   static constexpr u64 kA20Disabled = ~(u64{1} << 20);
 
   void on_watched_write(PhysicalAddress address, u64 length) override;
-  void on_remapped() override;
+  void on_remapped(PhysicalAddress first, u64 length) override;
   void on_watched(PhysicalAddress page) override;
   u64 read_entry(PhysicalAddress address, unsigned size) override;
   bool compare_exchange_entry(PhysicalAddress address, u64 expected, u64 desired,

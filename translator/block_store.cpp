@@ -120,6 +120,16 @@ bool BlockStore::written(PhysicalAddress address, u64 length) {
   return killed_ != killed_before;
 }
 
+bool BlockStore::remapped(PhysicalAddress first, u64 length) {
+  std::vector<u64> frames;
+  for (const auto& [frame, page] : pages_) {
+    if ((frame << kPageShift) - first.value < length) frames.push_back(frame);
+  }
+  bool any = false;
+  for (const u64 frame : frames) any = written({frame << kPageShift}, kPageSize) || any;
+  return any;
+}
+
 void BlockStore::clear() {
   for (const auto& [frame, page] : pages_) map_.unwatch({frame << kPageShift}, observer_);
   pages_.clear();

@@ -35,6 +35,8 @@ class BlockStore final : public EmissionSink {
   void kill(Block& block);
   /// Kills the blocks that overlap the bytes. True if there were any.
   bool written(PhysicalAddress address, u64 length);
+  /// The same for whole pages, any number of them.
+  bool remapped(PhysicalAddress first, u64 length);
   void clear();
 
   void link(u32 exit, Block& to);

@@ -3,9 +3,11 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "cpu/decoder.h"
 
@@ -23,12 +25,84 @@ void* reserve(std::size_t bytes) {
   return memory;
 }
 
-constexpr u64 kEntriesPerPage = kPageSize / sizeof(u32);
-
 }  // namespace
 
-Lane::Lane(const LaneKey& key, const Stubs& stubs) : key_(key), stubs_(stubs) {
-  table_ = static_cast<u32*>(reserve(kEntries * sizeof(u32)));
+// --- Branch tables ---
+
+BranchTable::BranchTable() : entries_(static_cast<u32*>(reserve(kEntries * sizeof(u32)))) {}
+
+BranchTable::~BranchTable() {
+  munmap(entries_, kEntries * sizeof(u32));
+}
+
+bool BranchTable::learn(u32 eip, u32 offset) {
+  entries_[eip] = offset;
+  const auto page = static_cast<u32>(eip / kEntriesPerPage);
+  u64& word = regions_[page / kPagesPerRegion][page % kPagesPerRegion / 64];
+  const u64 bit = u64{1} << (page % 64);
+  if ((word & bit) != 0) return false;
+  word |= bit;
+  ++touched_;
+  return true;
+}
+
+bool BranchTable::note_read(u32 eip) {
+  return regions_.try_emplace(static_cast<u32>(eip / kEntriesPerPage / kPagesPerRegion)).second;
+}
+
+/// Calls `visit(page, word, bit)` for the touched pages of [begin, end).
+template <typename Visit>
+void BranchTable::for_each_touched(u64 begin, u64 end, Visit visit) {
+  for (auto region = regions_.lower_bound(static_cast<u32>(begin / kPagesPerRegion));
+       region != regions_.end(); ++region) {
+    const u64 first = u64{region->first} * kPagesPerRegion;
+    if (first >= end) return;
+    for (unsigned n = 0; n < region->second.size(); ++n) {
+      for (u64 word = region->second[n]; word != 0; word &= word - 1) {
+        const u64 page = first + n * 64 + static_cast<unsigned>(std::countr_zero(word));
+        if (page >= begin && page < end) visit(page, region->second[n], word & -word);
+      }
+    }
+  }
+}
+
+void BranchTable::forget(u64 first, u64 length) {
+  const u64 begin = first / kEntriesPerPage;
+  const u64 end = std::min((first + length + kEntriesPerPage - 1) / kEntriesPerPage,
+                           kEntries / kEntriesPerPage);
+  std::size_t found = 0;
+  for_each_touched(begin, end, [&](u64, u64&, u64) { ++found; });
+  if (found == 0) return;
+  const bool by_hand = found <= kClearedByHand;
+  for_each_touched(begin, end, [&](u64 page, u64& word, u64 bit) {
+    if (by_hand) {
+      std::memset(entries_ + page * kEntriesPerPage, 0, kPageSize);
+    } else {
+      word &= ~bit;
+    }
+  });
+  if (by_hand) return;
+  touched_ -= found;
+  madvise(entries_ + begin * kEntriesPerPage, (end - begin) * kPageSize, MADV_DONTNEED);
+}
+
+void BranchTable::clear() {
+  if (pages() <= kClearedByHand) {
+    forget(0, kEntries);
+    return;
+  }
+  // Anew, because the host keeps its own page tables otherwise.
+  void* const same = mmap(entries_, kEntries * sizeof(u32), PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  if (same != entries_) madvise(entries_, kEntries * sizeof(u32), MADV_DONTNEED);
+  regions_.clear();
+  touched_ = 0;
+}
+
+// --- Lanes ---
+
+Lane::Lane(std::unique_ptr<BranchTable> table, const Stubs& stubs)
+    : table_(std::move(table)), stubs_(stubs) {
   auto* stack = static_cast<u8*>(reserve(kPageSize + kCallStackBytes));
   mprotect(stack, kPageSize, PROT_NONE);
   guard_ = reinterpret_cast<u64>(stack);
@@ -37,7 +111,6 @@ Lane::Lane(const LaneKey& key, const Stubs& stubs) : key_(key), stubs_(stubs) {
 }
 
 Lane::~Lane() {
-  munmap(table_, kEntries * sizeof(u32));
   munmap(reinterpret_cast<void*>(guard_), kPageSize + kCallStackBytes);
 }
 
@@ -49,38 +122,15 @@ void Lane::reset_calls() {
 
 void Lane::forget(u64 first, u64 length) {
   reset_calls();
-  const u64 begin = first & ~(kEntriesPerPage - 1);
-  const u64 end =
-      std::min((first + length + kEntriesPerPage - 1) & ~(kEntriesPerPage - 1), kEntries);
-  if (begin == 0 && end == kEntries) {
-    // Anew, because the host keeps its own page tables otherwise.
-    void* const same = mmap(table_, kEntries * sizeof(u32), PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-    if (same != table_) madvise(table_, kEntries * sizeof(u32), MADV_DONTNEED);
-    pages_.clear();
-    regions_.clear();
-    return;
-  }
-  madvise(table_ + begin, (end - begin) * sizeof(u32), MADV_DONTNEED);
-  if ((end - begin) / kEntriesPerPage >= pages_.size()) {
-    std::erase_if(pages_, [&](u32 page) {
-      return page * kEntriesPerPage >= begin && page * kEntriesPerPage < end;
-    });
-  } else {
-    for (u64 page = begin / kEntriesPerPage; page < end / kEntriesPerPage; ++page) {
-      pages_.erase(static_cast<u32>(page));
-    }
-  }
+  table_->forget(first, length);
 }
 
-bool Lane::learn(u32 eip, u32 offset) {
-  table_[eip] = offset;
-  return pages_.insert(static_cast<u32>(eip / kEntriesPerPage)).second;
+void Lane::forget_all() {
+  reset_calls();
+  table_->clear();
 }
 
-bool Lane::note_read(u32 eip) {
-  return regions_.insert(static_cast<u32>(eip / (kEntriesPerPage * kPageSize / 8))).second;
-}
+// --- All of them ---
 
 Lane& LaneCache::find(const LaneKey& key) {
   // Mostly it goes to and fro between user and kernel.
@@ -98,15 +148,27 @@ Lane& LaneCache::find_or_make(const LaneKey& key) {
   auto found = lanes_.find(key);
   if (found == lanes_.end()) {
     if (lanes_.size() >= kMostLanes) drop(oldest());
-    found = lanes_.emplace(key, std::make_unique<Lane>(key, stubs_)).first;
+    std::unique_ptr<BranchTable> table;
+    if (spares_.empty()) {
+      table = std::make_unique<BranchTable>();
+    } else {
+      table = std::move(spares_.back());
+      spares_.pop_back();
+    }
+    found = lanes_.emplace(key, std::make_unique<Lane>(std::move(table), stubs_)).first;
   }
   found->second->last_used = ++uses_;
   return *found->second;
 }
 
-void LaneCache::drop(Lanes::iterator lane) {
-  lanes_.erase(lane);
+LaneCache::Lanes::iterator LaneCache::drop(Lanes::iterator lane) {
   recent_ = {};
+  BranchTable& table = lane->second->table();
+  if (spares_.size() < kMostSpares && table.pages() <= kMostPagesOfSpare) {
+    table.clear();
+    spares_.push_back(lane->second->take_table());
+  }
+  return lanes_.erase(lane);
 }
 
 LaneCache::Lanes::iterator LaneCache::oldest() {
@@ -116,11 +178,11 @@ LaneCache::Lanes::iterator LaneCache::oldest() {
 }
 
 void LaneCache::learn(Lane& lane, u32 eip, u32 offset) {
-  if (lane.learn(eip, offset) || lane.note_read(eip)) keep_small(lane);
+  if (lane.table().learn(eip, offset)) keep_small(lane);
 }
 
 void LaneCache::note_miss(Lane& lane, u32 eip) {
-  if (lane.note_read(eip)) keep_small(lane);
+  if (lane.table().note_read(eip)) keep_small(lane);
 }
 
 /// A lane has grown. When it is too much, those used longest ago give theirs back.
@@ -129,11 +191,11 @@ void LaneCache::keep_small(Lane& lane) {
   if (++grown_ < kCountEvery) return;
   grown_ = 0;
   std::size_t pages = 0;
-  for (const auto& [key, one] : lanes_) pages += one->pages();
+  for (const auto& [key, one] : lanes_) pages += one->table().pages();
   while (pages > kMostPages && lanes_.size() > 1) {
     const auto victim = oldest();
     if (victim->second.get() == &lane) break;
-    pages -= victim->second->pages();
+    pages -= victim->second->table().pages();
     drop(victim);
   }
   if (pages > kMostPages) lane.forget_all();
@@ -154,8 +216,9 @@ void LaneCache::forget(u32 space, LinearAddress first, u64 length) {
 }
 
 void LaneCache::drop_space(u32 space) {
-  std::erase_if(lanes_, [&](const auto& item) { return item.first.space == space; });
-  recent_ = {};
+  for (auto lane = lanes_.begin(); lane != lanes_.end();) {
+    lane = lane->first.space == space ? drop(lane) : std::next(lane);
+  }
 }
 
 void LaneCache::forget_all() {

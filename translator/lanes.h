@@ -7,7 +7,7 @@
 #include <map>
 #include <memory>
 #include <tuple>
-#include <unordered_set>
+#include <vector>
 
 #include "cpu/types.h"
 #include "translator/mode.h"
@@ -29,22 +29,59 @@ struct LaneKey {
   }
 };
 
+/// A branch table: for each EIP, the offset of its block's entry in the code area; 0, where the
+/// look-up's miss lies, for those that aren't known. The host gives memory only to the pages of it
+/// that are touched, and which those are is known here, because a guest that jumps everywhere can
+/// drive their number up.
+class BranchTable {
+ public:
+  BranchTable();
+  ~BranchTable();
+  BranchTable(const BranchTable&) = delete;
+  BranchTable& operator=(const BranchTable&) = delete;
+
+  u32* entries() const { return entries_; }
+  /// Enters a block, or notes that the entry has been read. True if that takes more of the host's
+  /// memory.
+  bool learn(u32 eip, u32 offset);
+  bool note_read(u32 eip);
+  /// Forgets the blocks whose EIPs lie in [first, first + length), to whole pages of the table.
+  void forget(u64 first, u64 length);
+  /// Forgets all.
+  void clear();
+  /// What the host spends on it, in pages.
+  std::size_t pages() const { return touched_ + regions_.size(); }
+
+ private:
+  static constexpr u64 kEntries = u64{1} << 32;
+  static constexpr u64 kEntriesPerPage = kPageSize / sizeof(u32);
+  /// What one page table of the host covers.
+  static constexpr u32 kPagesPerRegion = 512;
+  /// Overwriting a page is cheaper than having the host take it away and give another, up to many.
+  static constexpr std::size_t kClearedByHand = 256;
+  using Region = std::array<u64, kPagesPerRegion / 64>;  ///< one bit for each page touched
+
+  template <typename Visit>
+  void for_each_touched(u64 begin, u64 end, Visit visit);
+
+  u32* entries_ = nullptr;
+  std::map<u32, Region> regions_;
+  std::size_t touched_ = 0;
+};
+
 class Lane {
  public:
   static constexpr u64 kCallStackBytes = 32 << 10;
 
-  Lane(const LaneKey& key, const Stubs& stubs);
+  Lane(std::unique_ptr<BranchTable> table, const Stubs& stubs);
   ~Lane();
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
-  /// By EIP, the offset of its block's indirect entry in the code area; 0, where the look-up's miss
-  /// lies, for those that aren't known. One entry for each of 4 Gi EIPs: the host gives memory to
-  /// the pages that are written only, and reads of all others as zero.
-  u32* table() { return table_; }
-  /// Forgets the blocks whose EIPs lie in [first, first + length), to whole pages of the table.
+  BranchTable& table() { return *table_; }
+  std::unique_ptr<BranchTable> take_table() { return std::move(table_); }
   void forget(u64 first, u64 length);
-  void forget_all() { forget(0, kEntries); }
+  void forget_all();
 
   /// Where calls are pushed next. Reset, it knows no call: returns take the slow way.
   u64 call_stack = 0;
@@ -55,23 +92,11 @@ class Lane {
   /// Whether the host address is in the guard page that stops it.
   bool in_guard(u64 address) const { return address - guard_ < kPageSize; }
 
-  // What the host spends on the table, which a guest that jumps everywhere can drive up.
-  /// Enters the block; true if that takes a page of memory more.
-  bool learn(u32 eip, u32 offset);
-  /// The entry has been read; true if that takes a page of the host's page table more.
-  bool note_read(u32 eip);
-  std::size_t pages() const { return pages_.size() + regions_.size(); }
-
  private:
-  static constexpr u64 kEntries = u64{1} << 32;
-
-  const LaneKey key_;
+  std::unique_ptr<BranchTable> table_;
   const Stubs& stubs_;
-  u32* table_ = nullptr;
   u64 guard_ = 0;
   u64 top_ = 0;
-  std::unordered_set<u32> pages_;    ///< of the table, written
-  std::unordered_set<u32> regions_;  ///< of the table, by what one host page table covers, touched
 };
 
 class LaneCache {
@@ -98,13 +123,18 @@ class LaneCache {
 
   /// 64 MiB.
   static constexpr std::size_t kMostPages = 1U << 14;
+  /// A small table that has been used serves a new lane: processes are much alike, and its memory
+  /// is there already.
+  static constexpr std::size_t kMostSpares = 8;
+  static constexpr std::size_t kMostPagesOfSpare = 256;
   using Lanes = std::map<LaneKey, std::unique_ptr<Lane>>;
   Lanes::iterator oldest();
-  void drop(Lanes::iterator lane);
+  Lanes::iterator drop(Lanes::iterator lane);
   void keep_small(Lane& lane);
 
   const Stubs& stubs_;
   Lanes lanes_;
+  std::vector<std::unique_ptr<BranchTable>> spares_;
   u64 uses_ = 0;
   std::array<Recent, 4> recent_;
   unsigned next_recent_ = 0;

@@ -34,7 +34,6 @@ std::optional<Translator::CodePlace> Translator::locate(u64 linear) {
 
 /// The block at CS:`rip`, or null where only the interpreter can go on.
 Block* Translator::next_block(u64 rip) {
-  if (flush_due_) make_room();
   const cpu::SegmentRegister& cs = processor_.state.segment(cpu::SegmentName::CS);
   if (rip > cs.limit) return nullptr;
   const u64 linear = (cs.base + rip) & 0xFFFFFFFF;
@@ -186,13 +185,11 @@ void Translator::decode_crossing(u64 rip, const CodePlace& place, Mode mode,
 
 /// Blocks whose sites have proved to fault are translated anew when they are next met.
 void Translator::bury_doomed() {
-  if (flush_due_) make_room();
   for (Block* block : doomed_) store_.kill(*block);
   doomed_.clear();
 }
 
 void Translator::make_room() {
-  flush_due_ = false;
   doomed_.clear();
   store_.clear();
   if (lockstep_) lockstep_->forget_all();

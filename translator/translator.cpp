@@ -216,7 +216,7 @@ void Translator::prepare(const Block& block) {
   give_state();
   set_gs_base();
   context_.window = window_.base;
-  context_.branch_table = lane_->table();
+  context_.branch_table = lane_->table().entries();
   context_.call_stack = lane_->call_stack;
   context_.entry = block.entry;
 }
@@ -344,7 +344,7 @@ void Translator::follow_link(u32 exit) {
   if (holds) {
     store_.link(exit, *block);
     if ((again.other_page || block->crosses_page) && !std::exchange(again.in_page_links, true)) {
-      page_links_.push_back(exit);
+      page_links_.add(exit, static_cast<u32>(lane_code_base_ + target));
     }
   } else if (again.by_table != nullptr && learn(target, *block)) {
     store_.link_by_table(exit);
@@ -391,7 +391,7 @@ void Translator::discount(const CallOut& item) {
 /// Prepares to enter the block at CS:RIP after a call-out, if nothing else has to be done before
 /// and it has been translated already.
 bool Translator::go_on() {
-  if (lockstep_ || processor_.attention() || flush_due_ || !doomed_.empty() || lane_ == nullptr ||
+  if (lockstep_ || processor_.attention() || !doomed_.empty() || lane_ == nullptr ||
       context_.exit_request.load(std::memory_order_relaxed) != 0) {
     return false;
   }
@@ -479,7 +479,7 @@ bool Translator::execute_call_out(CallOut& item) {
     mode_stale_ = true;
     return false;
   }
-  return !item.block->dead && doomed_.empty() && !flush_due_ && !processor_.attention() &&
+  return !item.block->dead && doomed_.empty() && !processor_.attention() &&
          !space_stale_ && !calls_stale_ && lane_->deaths_seen == store_.deaths() &&
          context_.exit_request.load(std::memory_order_relaxed) == 0;
 }
@@ -493,7 +493,10 @@ void Translator::wake() {
 
 void Translator::code_written(PhysicalAddress address, u64 length) {
   interpreter_.code_written(address, length);
-  if (length > kPageSize) flush_due_ = true;
+  if (length < kPageSize) return;  // on_watched_write() has been told as well
+  if (store_.remapped(address, length)) calls_stale_ = true;
+  space_stale_ = true;
+  sites_.forget(address.value, length);
 }
 
 void Translator::translations_changed() {
@@ -512,16 +515,10 @@ void Translator::on_mapping_changed(u32 space, LinearAddress first, u64 length) 
   forget_fetches();
   calls_stale_ = true;
   lanes_.forget(space, first, length);
-  std::erase_if(page_links_, [&](u32 exit) {
-    ExitSite& site = store_.exit(exit);
-    const bool in_range = length >= (u64{1} << 32) ||
-                          site.target - (first.value - 16) < length + 16 ||
-                          !site.from->mode.has(Mode::kFlatCode);
-    if (!in_range) return false;
-    site.in_page_links = false;
+  for (const u32 exit : page_links_.take(first.value, length)) {
+    store_.exit(exit).in_page_links = false;
     store_.unlink(exit);
-    return true;
-  });
+  }
 }
 
 void Translator::on_space_dropped(u32 space) {

@@ -19,6 +19,7 @@
 #include "translator/lanes.h"
 #include "translator/lockstep.h"
 #include "translator/options.h"
+#include "translator/page_links.h"
 #include "translator/perf_map.h"
 #include "translator/stubs.h"
 
@@ -173,10 +174,9 @@ class Translator final : public cpu::Engine,
 
   /// Instructions whose accesses keep faulting, by physical address.
   FaultSites sites_;
-  std::vector<Block*> doomed_;   ///< to be killed between blocks
-  std::vector<u32> page_links_;  ///< exits linked to a block on another page
+  std::vector<Block*> doomed_;  ///< to be killed between blocks
+  PageLinks page_links_;
   std::vector<SourceInstruction> source_;
-  bool flush_due_ = false;
 
   std::atomic<int> thread_{0};
   std::atomic<bool> woken_{false};  ///< a signal of wake()'s is on its way

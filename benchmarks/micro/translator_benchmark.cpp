@@ -168,7 +168,7 @@ void translation(benchmark::State& bench) {
   machine.run();
   const u64 before = machine.engine->statistics().instructions_translated;
   for ([[maybe_unused]] auto round : bench) {
-    machine.engine->code_written({0}, 2 * kPageSize);
+    machine.engine->code_written({0}, ~kPageMask);
     machine.run();
   }
   const u64 translated = machine.engine->statistics().instructions_translated - before;

@@ -10,73 +10,103 @@
 
 namespace ringshift::mmu {
 
+/// The first page of the next leaf.
+u32 HostWindow::leaf_end(u32 page) {
+  return (page | (kLeafSize - 1)) + 1;
+}
+
 void* HostWindow::host(u32 page) const {
   return reinterpret_cast<void*>(base_ + (u64{page} << kPageShift));
 }
 
-/// Calls `visit(leaf or null, first, end)` for the pieces of [first, end) that lie in one leaf.
-template <typename Visit>
-void HostWindow::for_each_leaf(u32 first, u32 end, Visit visit) const {
-  while (first < end) {
-    const u32 stop = std::min(end, (first | (kLeafSize - 1)) + 1);
-    visit(leaves_[first >> kLeafBits].get(), first, stop);
-    first = stop;
+u32 HostWindow::next_with(u32 bits, u32 first, u32 end) const {
+  for (u32 page = first; page < end;) {
+    const Leaf* leaf = leaves_[page >> kLeafBits].get();
+    const u32 stop = std::min(end, leaf_end(page));
+    if (leaf == nullptr) {
+      page = stop;
+      continue;
+    }
+    for (; page < stop; ++page) {
+      if (((*leaf)[page % kLeafSize] & bits) != 0) return page;
+    }
   }
+  return end;
 }
 
-u32 HostWindow::next_with(u32 bits, u32 first, u32 end) const {
-  u32 found = end;
-  for_each_leaf(first, end, [&](const Leaf* leaf, u32 page, u32 stop) {
-    if (leaf == nullptr || found != end) return;
-    for (; page < stop; ++page) {
-      if (((*leaf)[page % kLeafSize] & bits) == 0) continue;
-      found = page;
-      return;
-    }
-  });
-  return found;
+/// Behind the last mapped page of [first, end); `first` is mapped.
+u32 HostWindow::end_of_mapped(u32 first, u32 end) const {
+  while (end > first + 1 && !mapped(end - 1)) {
+    const bool hole = leaves_[(end - 1) >> kLeafBits] == nullptr;
+    end = hole ? (end - 1) & ~(kLeafSize - 1) : end - 1;
+  }
+  return end;
 }
 
 /// How many of the pages [first, first + count] begin a host mapping: all that a change of
 /// [first, first + count) can alter. The host joins neighbours that continue each other.
 u64 HostWindow::starts(u32 first, u32 count) const {
+  const u32 end = std::min(first + count + 1, kPages);
   u32 before = first == 0 ? 0 : entry(first - 1);
   u64 found = 0;
-  for_each_leaf(first, std::min(first + count + 1, kPages),
-                [&](const Leaf* leaf, u32 page, u32 stop) {
-                  if (leaf == nullptr) {
-                    before = 0;
-                    return;
-                  }
-                  for (; page < stop; ++page) {
-                    const u32 here = (*leaf)[page % kLeafSize];
-                    if (here != 0 && (before == 0 || here != before + 1)) ++found;
-                    before = here;
-                  }
-                });
+  for (u32 page = first; page < end;) {
+    const Leaf* leaf = leaves_[page >> kLeafBits].get();
+    const u32 stop = std::min(end, leaf_end(page));
+    if (leaf == nullptr) {
+      before = 0;
+      page = stop;
+      continue;
+    }
+    for (; page < stop; ++page) {
+      const u32 here = (*leaf)[page % kLeafSize];
+      if (here != 0 && (before == 0 || here != before + 1)) ++found;
+      before = here;
+    }
+  }
   return found;
+}
+
+void HostWindow::count_mappings(u64 before, u64 after) {
+  mappings_ += after - before;
+  usage_.mappings += after - before;
 }
 
 /// Sets the entries of [first, first + count) to `each(page, entry)`.
 template <typename Change>
 void HostWindow::change(u32 first, u32 count, Change each) {
   const u64 before = starts(first, count);
-  for_each_leaf(first, first + count, [&](const Leaf*, u32 page, u32 stop) {
+  for (u32 page = first; page < first + count;) {
     std::unique_ptr<Leaf>& leaf = leaves_[page >> kLeafBits];
     if (leaf == nullptr) {
-      if (each(page, 0) == 0) return;  // holes stay holes
       leaf = std::make_unique<Leaf>();
       ++regions_;
       ++usage_.regions;
     }
-    for (; page < stop; ++page) {
+    for (const u32 stop = std::min(first + count, leaf_end(page)); page < stop; ++page) {
       u32& here = (*leaf)[page % kLeafSize];
       here = each(page, here);
     }
-  });
-  const u64 after = starts(first, count);
-  mappings_ += after - before;
-  usage_.mappings += after - before;
+  }
+  count_mappings(before, starts(first, count));
+}
+
+/// Sets the entries of [first, first + count) to holes.
+void HostWindow::erase(u32 first, u32 count) {
+  const u64 before = starts(first, count);
+  const u32 end = first + count;
+  for (u32 page = first; page < end;) {
+    std::unique_ptr<Leaf>& leaf = leaves_[page >> kLeafBits];
+    const u32 stop = std::min(end, leaf_end(page));
+    if (leaf != nullptr && stop - page == kLeafSize) {
+      leaf.reset();
+      --regions_;
+      --usage_.regions;
+    } else if (leaf != nullptr) {
+      std::fill_n(leaf->begin() + page % kLeafSize, stop - page, 0U);
+    }
+    page = stop;
+  }
+  count_mappings(before, starts(first, count));
 }
 
 bool HostWindow::protect(u32 first, u32 count, int protection) {
@@ -109,16 +139,15 @@ void HostWindow::unmap(u32 first, u32 count) {
     return;
   }
   const u32 begin = next_with(kMapped, first, first + count);
-  u32 end = first + count;
-  if (begin == end) return;
-  while (!mapped(end - 1)) --end;
+  if (begin == first + count) return;
+  const u32 end = end_of_mapped(begin, first + count);
   ++usage_.unmap_calls;
   if (munmap(host(begin), u64{end - begin} << kPageShift) != 0) {
     // The host has no mapping left to cut one in two with. All of it at once needs none.
     clear();
     return;
   }
-  change(begin, end - begin, [](u32, u32) { return 0U; });
+  erase(begin, end - begin);
 }
 
 void HostWindow::make_read_only(u32 first, u32 count) {

@@ -13,8 +13,7 @@ namespace ringshift::mmu {
 /// Shared by all windows.
 struct HostUsage {
   u64 mappings = 0;  ///< now
-  u64 regions =
-      0;  ///< now: pieces of windows that something has been mapped in since they were clear
+  u64 regions = 0;   ///< now: as in ShadowLimits
   u64 map_calls = 0;
   u64 unmap_calls = 0;
   u64 protect_calls = 0;
@@ -70,19 +69,21 @@ class HostWindow {
   static constexpr u32 kWritable = u32{1} << 30;
   static constexpr unsigned kLeafBits = 10;
   static constexpr u32 kLeafSize = u32{1} << kLeafBits;
-  using Leaf = std::array<u32, kLeafSize>;
+  using Leaf = std::array<u32, kLeafSize>;  // none where nothing has been mapped
 
   u32 entry(u32 page) const {
     const Leaf* leaf = leaves_[page >> kLeafBits].get();
     return leaf == nullptr ? 0 : (*leaf)[page % kLeafSize];
   }
+  static u32 leaf_end(u32 page);
   /// The first page in [first, end) whose entry has one of the bits, or `end`.
   u32 next_with(u32 bits, u32 first, u32 end) const;
-  template <typename Visit>
-  void for_each_leaf(u32 first, u32 end, Visit visit) const;
+  u32 end_of_mapped(u32 first, u32 end) const;
   u64 starts(u32 first, u32 count) const;
   template <typename Change>
   void change(u32 first, u32 count, Change each);
+  void erase(u32 first, u32 count);
+  void count_mappings(u64 before, u64 after);
   void* host(u32 page) const;
   bool protect(u32 first, u32 count, int protection);
 

@@ -41,7 +41,8 @@ class ShadowMmu::Implementation final : private WriteObserver, private RemapObse
   void invalidate_page(LinearAddress linear);
   FaultClass resolve(LinearAddress linear, cpu::AccessType type);
   cpu::TranslateResult fetch(LinearAddress linear);
-  void on_remapped() override;
+  void on_remapped(PhysicalAddress first, u64 length) override;
+  void reset();
   ShadowStatistics statistics() const;
 
  private:

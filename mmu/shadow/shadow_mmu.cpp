@@ -261,7 +261,12 @@ void ShadowMmu::Implementation::on_watched(PhysicalAddress page) {
   }
 }
 
-void ShadowMmu::Implementation::on_remapped() {
+/// Devices' memory moves when the system is set up, and hardly after: all goes, wherever it was.
+void ShadowMmu::Implementation::on_remapped(PhysicalAddress, u64) {
+  reset();
+}
+
+void ShadowMmu::Implementation::reset() {
   changes_.clear();
   tracker_.clear();
   tracker_.collect();
@@ -345,7 +350,7 @@ TranslateResult ShadowMmu::fetch(LinearAddress linear) {
   return implementation_->fetch(linear);
 }
 void ShadowMmu::reset() {
-  implementation_->on_remapped();
+  implementation_->reset();
 }
 ShadowStatistics ShadowMmu::statistics() const {
   return implementation_->statistics();

@@ -243,10 +243,10 @@ TEST_CASE("Interpreter: remapped memory drops only code that has changed") {
   TestMachine machine;
   machine.code({0xB8, 1, 0, 0, 0, 0xF4});
   CHECK(machine.interpreter.run() == Exit::Halt);
-  machine.processor.on_memory_remapped();
+  machine.processor.on_memory_remapped({0}, ~kPageMask);
   CHECK(machine.interpreter.statistics().blocks_invalidated == 0);
   machine.memory.ram[TestMachine::kCode + 1] = 5;  // as a shadowed ROM would
-  machine.processor.on_memory_remapped();
+  machine.processor.on_memory_remapped({0}, ~kPageMask);
   CHECK(machine.interpreter.statistics().blocks_invalidated == 1);
 }
 

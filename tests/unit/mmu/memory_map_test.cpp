@@ -59,7 +59,11 @@ struct Watcher : mmu::WriteObserver {
 };
 
 struct RemapCounter : mmu::RemapObserver {
-  void on_remapped() override { ++count; }
+  void on_remapped(PhysicalAddress first, u64 length) override {
+    ++count;
+    range = {first.value, length};
+  }
+  std::pair<u64, u64> range;
   unsigned count = 0;
 };
 
@@ -345,6 +349,10 @@ TEST_CASE("remap observers hear of every change of the map") {
   board.map.unmap_mmio({0xA0000}, device);
   board.map.unmap_memory({0}, kMiB);
   CHECK(counter.count == 5);
+  CHECK(counter.range == std::pair<u64, u64>{0, kMiB});
+  REQUIRE(board.map.map_mmio({0xA0010}, 0x1000, "device", device));
+  board.map.unmap_mmio({0xA0010}, device);
+  CHECK(counter.count == 5);  // there was no memory
   board.map.ignore_remaps(counter);
   board.ram(0, kMiB);
   CHECK(counter.count == 5);

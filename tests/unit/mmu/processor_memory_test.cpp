@@ -13,7 +13,7 @@ struct Observer : cpu::CodeObserver {
   void on_code_write(PhysicalAddress address, u64 length) override {
     last = address.value, last_length = length, ++writes;
   }
-  void on_memory_remapped() override { ++remaps; }
+  void on_memory_remapped(PhysicalAddress, u64) override { ++remaps; }
   u64 last = 0, last_length = 0;
   unsigned writes = 0, remaps = 0;
 };

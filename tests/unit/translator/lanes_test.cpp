@@ -31,17 +31,50 @@ TEST_CASE("a lane's table knows what it has learned until it forgets") {
   Lane& lane = cache.find({1, Mode(0), 0});
   cache.learn(lane, 0x1234'5678, 77);
   cache.learn(lane, 0xFFFF'FFFF, 78);
-  CHECK(lane.table()[0x1234'5678] == 77);
-  CHECK(lane.table()[0xFFFF'FFFF] == 78);
-  CHECK(lane.table()[0x1234'5679] == 0);
+  CHECK(lane.table().entries()[0x1234'5678] == 77);
+  CHECK(lane.table().entries()[0xFFFF'FFFF] == 78);
+  CHECK(lane.table().entries()[0x1234'5679] == 0);
   cache.forget(2, {0x1234'5000}, kPageSize);
-  CHECK(lane.table()[0x1234'5678] == 77);
+  CHECK(lane.table().entries()[0x1234'5678] == 77);
   cache.forget(1, {0x1234'5000}, kPageSize);
-  CHECK(lane.table()[0x1234'5678] == 0);
-  CHECK(lane.table()[0xFFFF'FFFF] == 78);
+  CHECK(lane.table().entries()[0x1234'5678] == 0);
+  CHECK(lane.table().entries()[0xFFFF'FFFF] == 78);
   cache.forget_all();
-  CHECK(lane.table()[0xFFFF'FFFF] == 0);
-  CHECK(lane.pages() == 0);
+  CHECK(lane.table().entries()[0xFFFF'FFFF] == 0);
+}
+
+TEST_CASE("a new lane knows nothing of the one whose table it took over") {
+  const Stubs stubs;
+  LaneCache cache(stubs);
+  for (u32 page = 0; page < 10; ++page) {
+    cache.learn(cache.find({1, Mode(0), 0}), page * kEipsPerPage + page, 1);
+  }
+  const u32* const table = cache.find({1, Mode(0), 0}).table().entries();
+  cache.drop_space(1);
+  Lane& lane = cache.find({2, Mode(0), 0});
+  REQUIRE(lane.table().entries() == table);
+  for (u32 page = 0; page < 10; ++page) CHECK(table[page * kEipsPerPage + page] == 0);
+}
+
+TEST_CASE("a table forgets a range whether it clears pages or gives them back") {
+  const Stubs stubs;
+  LaneCache cache(stubs);
+  for (const u32 pages : {20U, 2000U}) {
+    cache.forget_all();
+    Lane& lane = cache.find({1, Mode(0), 0});
+    const u32* const table = lane.table().entries();
+    for (u32 page = 0; page < pages; ++page) cache.learn(lane, page * kEipsPerPage, 1);
+    cache.forget(1, {5 * kEipsPerPage}, u64{pages - 10} * kEipsPerPage);
+    for (u32 page = 0; page < pages; ++page) {
+      // What ends in the range may begin a page earlier.
+      const bool kept = page < 4 || page >= pages - 5;
+      if (page != 4) CHECK(table[page * kEipsPerPage] == (kept ? 1U : 0U));
+    }
+    cache.forget_all();
+    CHECK(table[0] == 0);
+    CHECK(table[(pages - 1) * kEipsPerPage] == 0);
+    CHECK(lane.table().pages() <= 257);
+  }
 }
 
 TEST_CASE("code all over the address space costs the branch table no more than its budget") {
@@ -66,7 +99,7 @@ TEST_CASE("many lanes share the budget, and those used longest ago pay") {
     }
   }
   CHECK(anonymous_kib() - before < kMostKib);
-  CHECK(cache.find({299, Mode(0), 0}).table()[499 * kEipsPerPage] == 300);
+  CHECK(cache.find({299, Mode(0), 0}).table().entries()[499 * kEipsPerPage] == 300);
 }
 
 TEST_CASE("reading everywhere takes page tables, which count as well") {
@@ -77,7 +110,7 @@ TEST_CASE("reading everywhere takes page tables, which count as well") {
     for (u64 eip = 0; eip < u64{1} << 32; eip += kEipsPerPage * 64) {
       Lane& lane = cache.find({space, Mode(0), 0});
       cache.note_miss(lane, static_cast<u32>(eip));
-      most = std::max(most, lane.pages());
+      most = std::max(most, lane.table().pages());
     }
   }
   CHECK(most <= 8192);
