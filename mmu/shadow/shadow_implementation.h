@@ -70,7 +70,6 @@ class ShadowMmu::Implementation final : private WriteObserver, private RemapObse
   void drop_data(const TableChanges& changes);
   void postpone(const TableChange& change);
   void report_all(Space& space);
-  void tell(const Space& space, u32 first, u32 pages);
 
   FaultClass map_missing(u64 linear, cpu::AccessType type);
   FaultClass can_map(const cpu::Translation& translation, cpu::AccessType type);

@@ -24,9 +24,6 @@ constexpr u32 kAllPages = HostWindow::kPages;
 constexpr u64 kMostFile = u64{1} << (30 + kPageShift);
 /// Changes kept for a space that isn't current before all of it counts as changed.
 constexpr std::size_t kPendingAtMost = 1024;
-/// Changes of code that the observer is told one by one: each may cost it a look at all that it
-/// knows of the space.
-constexpr u32 kToldAtMost = 64;
 
 /// vm.max_map_count, or its default.
 u64 host_mapping_limit() {
@@ -96,6 +93,8 @@ void ShadowMmu::Implementation::enter(Space& space) {
   current_ = &space;
   window_ = nullptr;
   space.entered = ++entries_;
+  space.last_used = ++clock_;
+  while (tracker_.size() > limits_.tables && by_key_.size() > 1) drop_oldest_space();
   constexpr u64 kLookEvery = 32;
   if (entries_ % kLookEvery == 0) drop_stale_spaces();
   // Another space means other tables, and loading those is a flush.
@@ -132,21 +131,13 @@ void ShadowMmu::Implementation::settle() {
   if (space.pending.empty()) return;
   const TableChanges pending = std::exchange(space.pending, {});
   drop_data(pending);
-  u32 told = 0;
   for (const TableChange& change : pending) {
     if (!change.code || !space.fetched.remove(change.first, change.pages)) continue;
-    if (++told > kToldAtMost) {
-      space.fetched.clear();
-      tell(space, 0, kAllPages);
-      return;
+    if (observer_ != nullptr) {
+      observer_->on_mapping_changed(space.number, {u64{change.first} << kPageShift},
+                                    u64{change.pages} << kPageShift);
     }
-    tell(space, change.first, change.pages);
   }
-}
-
-void ShadowMmu::Implementation::tell(const Space& space, u32 first, u32 pages) {
-  if (observer_ == nullptr) return;
-  observer_->on_mapping_changed(space.number, {u64{first} << kPageShift}, u64{pages} << kPageShift);
 }
 
 void ShadowMmu::Implementation::revalidate(Space& space) {
@@ -238,7 +229,9 @@ void ShadowMmu::Implementation::drop_data(const TableChanges& changes) {
 void ShadowMmu::Implementation::report_all(Space& space) {
   if (space.fetched.empty()) return;
   space.fetched.clear();
-  tell(space, 0, kAllPages);
+  if (observer_ != nullptr) {
+    observer_->on_mapping_changed(space.number, {0}, u64{kAllPages} << kPageShift);
+  }
 }
 
 void ShadowMmu::Implementation::on_watched_write(PhysicalAddress address, u64 length) {

@@ -57,6 +57,9 @@ struct ShadowLimits {
   u64 regions = 32'768;
   u32 windows = 256;
   u32 spaces = 256;
+  /// Guest tables that are remembered; beyond it the spaces used longest ago are given up, but
+  /// never the current one, which has 2052 at most.
+  u64 tables = 16'384;
   /// A space is given up when others have been entered so many times since it was last.
   u64 stale_after = 512;
   /// Pages that one miss may map ahead, itself included.

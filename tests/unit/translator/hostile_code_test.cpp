@@ -1,5 +1,6 @@
 // Code at the edges of what windows, stubs and caches are made for: the translator must come to
 // what the interpreter comes to.
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -165,6 +166,26 @@ TEST_CASE("code up to the end of 4 GiB goes on at 0") {
     one->map().write_value({0}, 0xF4'1234'5678, 5);
     CHECK(one->run() == cpu::Exit::Shutdown);
   }
+}
+
+TEST_CASE("code that can't be translated leaves nothing behind") {
+  // again: dec ecx; jnz again; hlt, in a device.
+  struct Device : IoHandler {
+    u64 io_read(u64 address, unsigned) override {
+      return Bytes{0x49, 0x75, 0xFD, 0xF4}[address & 3];
+    }
+    void io_write(u64, u64, unsigned) override {}
+  } device;
+  constexpr u32 kDevice = 0x2000000, kRounds = 50'000;
+  SmallMachine machine(Kind::Translator);
+  REQUIRE(machine.map().map_mmio({kDevice}, kPageSize, "code", device).ok());
+  machine.load(Bytes{0xFF, 0xE0});  // jmp eax
+  machine.state().gpr[cpu::Rax] = kDevice;
+  machine.state().gpr[cpu::Rcx] = kRounds;
+  const std::size_t before = mallinfo2().uordblks;
+  CHECK(machine.run() == cpu::Exit::Halt);
+  CHECK(machine.state().rip == kDevice + 4);
+  CHECK(mallinfo2().uordblks - before < std::size_t{2} << 20);
 }
 
 TEST_CASE("calls deeper than the host's call stack") {
