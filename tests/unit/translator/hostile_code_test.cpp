@@ -168,6 +168,40 @@ TEST_CASE("code up to the end of 4 GiB goes on at 0") {
   }
 }
 
+TEST_CASE("calls on a stack segment that grows down") {
+  const Case cases[] = {
+      // call f; nop; f: pop ecx
+      {.what = "direct", .code = {0xE8, 1, 0, 0, 0, 0x90, 0x59}},
+      // mov ebx, f; call ebx; nop; f: pop ecx
+      {.what = "indirect", .code = {0xBB, 8, 0, 1, 0, 0xFF, 0xD3, 0x90, 0x59}},
+      // push f; call [esp]; nop; f: pop ecx
+      {.what = "indirect, from the stack",
+       .code = {0x68, 9, 0, 1, 0, 0xFF, 0x14, 0x24, 0x90, 0x59}},
+      // push f; ret 4; nop; f: nop
+      {.what = "return", .code = {0x68, 9, 0, 1, 0, 0xC2, 4, 0, 0x90, 0x90}},
+  };
+  for (const Case& test : cases) {
+    INFO(test.what);
+    SmallMachine reference(Kind::Interpreter), machine(Kind::Translator);
+    for (unsigned round = 0; round < 3; ++round) {
+      for (SmallMachine* one : {&reference, &machine}) {
+        prepare(*one, test);
+        cpu::SegmentRegister& stack = one->state().segment(cpu::SegmentName::SS);
+        stack.type = 7;  // data, expand-down, writable: valid above the limit. SDM 3A table 3-1
+        stack.limit = 0xFFF;
+        one->processor().update_attention();
+        CHECK(one->run() == cpu::Exit::Halt);
+      }
+      for (const auto reg : {cpu::Rcx, cpu::Rbx, cpu::Rsp}) {
+        CHECK(machine.state().gpr[reg] == reference.state().gpr[reg]);
+      }
+      CHECK(memory_of(machine, SmallMachine::kStack - 16, 16) ==
+            memory_of(reference, SmallMachine::kStack - 16, 16));
+    }
+    CHECK(reference.state().gpr[cpu::Rsp] != 0);
+  }
+}
+
 TEST_CASE("code that can't be translated leaves nothing behind") {
   // again: dec ecx; jnz again; hlt, in a device.
   struct Device : IoHandler {
