@@ -176,6 +176,36 @@ TEST_CASE("all of memory as page tables stays within the limit") {
   CHECK(f.fetched(0x40'0000) == kPage);
 }
 
+TEST_CASE("a page that is writable in very many places is watched in all of them") {
+  Fixture f;
+  tests::WindowTouch touch(*f.shadow);
+  struct Watcher : mmu::WriteObserver {
+    void on_watched_write(PhysicalAddress, u64) override {}
+  } watcher;
+  constexpr u32 kPlaces = 20;
+  f.fill(kTable, kPage | kAll);
+  f.fill(kOtherTable, kOtherPage | kAll);
+  for (u32 space = 0; space < kPlaces; ++space) {
+    // The same again after another page has been there.
+    for (const u32 table : {kTable, kOtherTable, kTable}) {
+      f.put(kDirectories + space * kPageSize, table | kAll);
+      f.shadow->flush();
+      const Window window = f.select(space);
+      for (u64 page = 0; page < kEntries; ++page) {
+        if (touch.write(window, page << 12, 5).verdict != FaultClass::Mapped) FAIL("page " << page);
+      }
+    }
+  }
+  f.map.watch({kPage}, watcher);
+  for (u32 space = 0; space < kPlaces; ++space) {
+    const Window window = f.select(space);
+    for (u64 page = 0; page < kEntries; page += 31) {
+      if (touch.writable(window, page << 12)) FAIL("space " << space << " page " << page);
+    }
+  }
+  f.map.forget(watcher);
+}
+
 TEST_CASE("windows that show little in many places stay within the limit") {
   ShadowLimits limits;
   limits.regions = 2500;
