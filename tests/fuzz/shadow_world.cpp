@@ -9,7 +9,6 @@ namespace ringshift::tests {
 
 using cpu::AccessType;
 using cpu::Privilege;
-using mmu::FaultClass;
 
 namespace {
 
