@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdio>
 
+#include "cpu/decode_cache.h"
 #include "cpu/decoder_flags.h"
 #include "cpu/decoder_table.h"
 
@@ -246,6 +247,7 @@ void fill_operands(const ZydisDecodedInstruction& decoded, const ZydisDecodedOpe
 
 struct Decoder::Implementation {
   const CpuidModel& model;
+  DecodeCache cache;
   ZydisDecoder code_16;
   ZydisDecoder code_32;
 
@@ -273,6 +275,17 @@ Decoder::Decoder(const CpuidModel& model)
 Decoder::~Decoder() = default;
 
 DecodeStatus Decoder::decode(std::span<const u8> bytes, DecodeMode mode, Instruction& into) const {
+  if (const Instruction* known = implementation_->cache.find(bytes, mode)) {
+    into = *known;
+    return DecodeStatus::Ok;
+  }
+  const DecodeStatus status = decode_anew(bytes, mode, into);
+  if (status == DecodeStatus::Ok) implementation_->cache.add(into, mode);
+  return status;
+}
+
+DecodeStatus Decoder::decode_anew(std::span<const u8> bytes, DecodeMode mode,
+                                  Instruction& into) const {
   const ZydisDecoder& decoder = mode.code_32 ? implementation_->code_32 : implementation_->code_16;
   const std::size_t available = std::min(bytes.size(), kLongestInstruction);
   if (available == 0) return DecodeStatus::NeedsMoreBytes;

@@ -27,10 +27,11 @@ class Decoder {
   ~Decoder();
 
   /// Decodes one instruction from the start of `bytes`, handler included. On anything but Ok the
-  /// contents of `into` are unspecified.
+  /// contents of `into` are unspecified. Not by two threads at once: it remembers.
   DecodeStatus decode(std::span<const u8> bytes, DecodeMode mode, Instruction& into) const;
 
  private:
+  DecodeStatus decode_anew(std::span<const u8> bytes, DecodeMode mode, Instruction& into) const;
   struct Implementation;
   std::unique_ptr<Implementation> implementation_;
 };

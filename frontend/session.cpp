@@ -9,6 +9,7 @@
 #include <ctime>
 #include <iostream>
 #include <thread>
+#include <utility>
 
 #include "frontend/host/png_writer.h"
 #include "frontend/report.h"
@@ -70,12 +71,16 @@ int Session::poll_timeout() const {
 }
 
 void Session::step() {
-  std::vector<pollfd> files = {{wake_.file(), POLLIN, 0}, {signals_.file(), POLLIN, 0}};
+  // A UART sends byte after byte: those behind the first are left to gather, not fetched singly.
+  constexpr int kGatherMilliseconds = 2;
+  const bool gather = std::exchange(took_output_, false);
+  std::vector<pollfd> files = {{signals_.file(), POLLIN, 0}};
+  if (!gather) files.push_back({wake_.file(), POLLIN, 0});
   for (const Line& line : lines_) {
     if (line.endpoint->input() >= 0) files.push_back({line.endpoint->input(), POLLIN, 0});
     if (!line.unwritten.empty()) files.push_back({line.endpoint->output(), POLLOUT, 0});
   }
-  poll(files.data(), files.size(), poll_timeout());
+  poll(files.data(), files.size(), gather ? kGatherMilliseconds : poll_timeout());
   wake_.clear();
   while (const int number = signals_.next()) handle_signal(number);
   for (std::size_t i = 0; i < lines_.size(); ++i) serve_line(i);
@@ -94,6 +99,7 @@ void Session::serve_line(std::size_t number) {
   // Output that the far end isn't taking stays in the link, which holds the guest back.
   if (line.unwritten.empty()) {
     line.unwritten = line.link->take_output();
+    took_output_ = took_output_ || !line.unwritten.empty();
     if (number == 0) dialogue_.on_serial(line.unwritten);
   }
   const std::size_t written = line.endpoint->write(line.unwritten);

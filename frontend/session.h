@@ -94,6 +94,7 @@ class Session final : private DialogueActions {
   MachineEnd machine_end_;
   ScreenMailbox screen_;
   bool terminal_escape_ = false;
+  bool took_output_ = false;  ///< in the last step
 
   Ended ended_ = Ended::No;
   int signal_ = 0;

@@ -27,8 +27,8 @@ class WriteObserver {
   virtual void on_watched_write(PhysicalAddress address, u64 length) = 0;
 };
 
-/// Hears of every change of the map itself that concerns memory: host pointers to the whole pages of
-/// [first, first + length) and what is read there may differ now.
+/// Hears of every change of the map itself that concerns memory: host pointers to the whole pages
+/// of [first, first + length) and what is read there may differ now.
 class RemapObserver {
  public:
   virtual ~RemapObserver() = default;

@@ -86,7 +86,10 @@ struct Block {
   PhysicalAddress address;
   PhysicalAddress second_page;  ///< if it crosses
   u32 eip = 0;
-  Mode mode;
+  Mode mode;           ///< that it was made in
+  u32 used_kinds = 0;  ///< bits of the mode: the kinds of the segments that it uses
+  u32 indifferent =
+      0;  ///< bits of the mode in which it runs, and leads to others, whatever they are
   u16 bytes = 0;
   u16 instructions = 0;
   bool crosses_page = false;
@@ -103,6 +106,7 @@ struct Block {
   std::vector<u32> entrances;      ///< exit sites that have been linked to it; some may be no more
   Block* next_in_bucket = nullptr;
 
+  bool runs_in(Mode other) const { return ((mode.bits() ^ other.bits()) & ~indifferent) == 0; }
   /// All address spaces map all of its bytes alike.
   bool everywhere() const { return mode.has(Mode::kGlobal) && (!crosses_page || second_global); }
   /// The point that `host` lies behind; the first one for the indirect entry.

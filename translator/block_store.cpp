@@ -19,18 +19,37 @@ BlockStore::~BlockStore() {
 }
 
 std::size_t BlockStore::bucket_of(PhysicalAddress address, u32 eip, Mode mode) {
-  const u64 mixed =
-      (address.value ^ (u64{eip} << 20) ^ (u64{mode.bits()} << 36)) * 0x9E37'79B9'7F4A'7C15;
+  const u64 always = mode.bits() & ~Mode::kSeldomUsed;
+  const u64 mixed = (address.value ^ (u64{eip} << 20) ^ (always << 36)) * 0x9E37'79B9'7F4A'7C15;
   return mixed >> 48;
 }
 
 Block* BlockStore::find(PhysicalAddress address, u32 eip, Mode mode) const {
   Block* block = buckets_[bucket_of(address, eip, mode)];
   while (block != nullptr &&
-         (block->address != address || block->eip != eip || block->mode != mode)) {
+         (block->address != address || block->eip != eip || !block->runs_in(mode))) {
     block = block->next_in_bucket;
   }
   return block;
+}
+
+Block* BlockStore::find_or_share(PhysicalAddress address, u32 eip, Mode mode) {
+  if (Block* block = find(address, eip, mode)) return block;
+  Block* block = buckets_[bucket_of(address, eip, mode)];
+  while (block != nullptr && (block->address != address || block->eip != eip ||
+                              !share(*block, block->mode.seldom_used_difference(mode)))) {
+    block = block->next_in_bucket;
+  }
+  return block;
+}
+
+bool BlockStore::share(Block& block, u32 bits) {
+  if ((bits & ~block.indifferent) == 0) return true;
+  if ((bits & (block.used_kinds | ~Mode::kSeldomUsed)) != 0) return false;
+  block.indifferent |= bits;
+  // The blocks behind it may look at them.
+  for (const u32 number : block.exits) unlink(number);
+  return true;
 }
 
 Block& BlockStore::make(PhysicalAddress address, u32 eip, Mode mode) {

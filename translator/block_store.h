@@ -28,6 +28,11 @@ class BlockStore final : public EmissionSink {
   BlockStore& operator=(const BlockStore&) = delete;
 
   Block* find(PhysicalAddress address, u32 eip, Mode mode) const;
+  /// The same; a block that was made in a mode whose difference it can't see runs in both from now
+  /// on.
+  Block* find_or_share(PhysicalAddress address, u32 eip, Mode mode);
+  /// Makes the block run whatever the bits of the mode are. False: it isn't indifferent to them.
+  bool share(Block& block, u32 bits);
   /// A new block, not yet to be found.
   Block& make(PhysicalAddress address, u32 eip, Mode mode);
   /// There is nothing to be translated there after all: the block made last is no more.

@@ -15,9 +15,14 @@ namespace ringshift::translator {
 
 namespace {
 
-void* reserve(std::size_t bytes) {
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+/// Shared memory for tables, because the host gives a page at the first access, be it a read, and
+/// needn't replace it at the first write.
+enum class Purpose : u8 { Table = MAP_SHARED, Stack = MAP_PRIVATE };
+
+void* reserve(std::size_t bytes, Purpose purpose, void* where = nullptr) {
+  const int flags = static_cast<int>(purpose) | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* memory = mmap(where, bytes, PROT_READ | PROT_WRITE,
+                      where == nullptr ? flags : flags | MAP_FIXED, -1, 0);
   if (memory == MAP_FAILED) {
     std::perror("ringshift: address space for branch tables");
     std::abort();
@@ -29,38 +34,49 @@ void* reserve(std::size_t bytes) {
 
 // --- Branch tables ---
 
-BranchTable::BranchTable() : entries_(static_cast<u32*>(reserve(kEntries * sizeof(u32)))) {}
+BranchTable::BranchTable()
+    : entries_(static_cast<u32*>(reserve(kEntries * sizeof(u32), Purpose::Table))) {}
 
 BranchTable::~BranchTable() {
   munmap(entries_, kEntries * sizeof(u32));
 }
 
+BranchTable::Place BranchTable::place_of(u32 eip) {
+  const auto page = static_cast<u32>(eip / kEntriesPerPage);
+  return {regions_[page / kPagesPerRegion], page % kPagesPerRegion / 64, u64{1} << (page % 64)};
+}
+
 bool BranchTable::learn(u32 eip, u32 offset) {
   entries_[eip] = offset;
-  const auto page = static_cast<u32>(eip / kEntriesPerPage);
-  u64& word = regions_[page / kPagesPerRegion][page % kPagesPerRegion / 64];
-  const u64 bit = u64{1} << (page % 64);
-  if ((word & bit) != 0) return false;
-  word |= bit;
+  const Place place = place_of(eip);
+  place.region.known[place.word] |= place.bit;
+  return touch(place);
+}
+
+bool BranchTable::note_read(u32 eip) {
+  return touch(place_of(eip));
+}
+
+bool BranchTable::touch(const Place& place) {
+  u64& word = place.region.touched[place.word];
+  if ((word & place.bit) != 0) return false;
+  word |= place.bit;
   ++touched_;
   return true;
 }
 
-bool BranchTable::note_read(u32 eip) {
-  return regions_.try_emplace(static_cast<u32>(eip / kEntriesPerPage / kPagesPerRegion)).second;
-}
-
-/// Calls `visit(page, word, bit)` for the touched pages of [begin, end).
+/// Calls `visit(page, region, word, bit)` for the pages of [begin, end) that know blocks.
 template <typename Visit>
-void BranchTable::for_each_touched(u64 begin, u64 end, Visit visit) {
+void BranchTable::for_each_known(u64 begin, u64 end, Visit visit) {
   for (auto region = regions_.lower_bound(static_cast<u32>(begin / kPagesPerRegion));
        region != regions_.end(); ++region) {
     const u64 first = u64{region->first} * kPagesPerRegion;
     if (first >= end) return;
-    for (unsigned n = 0; n < region->second.size(); ++n) {
-      for (u64 word = region->second[n]; word != 0; word &= word - 1) {
+    Region& pages = region->second;
+    for (unsigned n = 0; n < pages.known.size(); ++n) {
+      for (u64 word = pages.known[n]; word != 0; word &= word - 1) {
         const u64 page = first + n * 64 + static_cast<unsigned>(std::countr_zero(word));
-        if (page >= begin && page < end) visit(page, region->second[n], word & -word);
+        if (page >= begin && page < end) visit(page, pages, n, word & -word);
       }
     }
   }
@@ -71,19 +87,22 @@ void BranchTable::forget(u64 first, u64 length) {
   const u64 end = std::min((first + length + kEntriesPerPage - 1) / kEntriesPerPage,
                            kEntries / kEntriesPerPage);
   std::size_t found = 0;
-  for_each_touched(begin, end, [&](u64, u64&, u64) { ++found; });
+  for_each_known(begin, end, [&](u64, Region&, unsigned, u64) { ++found; });
   if (found == 0) return;
   const bool by_hand = found <= kClearedByHand;
-  for_each_touched(begin, end, [&](u64 page, u64& word, u64 bit) {
+  for_each_known(begin, end, [&](u64 page, Region& region, unsigned word, u64 bit) {
+    region.known[word] &= ~bit;
     if (by_hand) {
       std::memset(entries_ + page * kEntriesPerPage, 0, kPageSize);
     } else {
-      word &= ~bit;
+      // Others of the range may be touched, and stay counted.
+      region.touched[word] &= ~bit;
+      --touched_;
     }
   });
-  if (by_hand) return;
-  touched_ -= found;
-  madvise(entries_ + begin * kEntriesPerPage, (end - begin) * kPageSize, MADV_DONTNEED);
+  if (!by_hand) {
+    madvise(entries_ + begin * kEntriesPerPage, (end - begin) * kPageSize, MADV_REMOVE);
+  }
 }
 
 void BranchTable::clear() {
@@ -92,9 +111,7 @@ void BranchTable::clear() {
     return;
   }
   // Anew, because the host keeps its own page tables otherwise.
-  void* const same = mmap(entries_, kEntries * sizeof(u32), PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-  if (same != entries_) madvise(entries_, kEntries * sizeof(u32), MADV_DONTNEED);
+  reserve(kEntries * sizeof(u32), Purpose::Table, entries_);
   regions_.clear();
   touched_ = 0;
 }
@@ -103,7 +120,7 @@ void BranchTable::clear() {
 
 Lane::Lane(std::unique_ptr<BranchTable> table, const Stubs& stubs)
     : table_(std::move(table)), stubs_(stubs) {
-  auto* stack = static_cast<u8*>(reserve(kPageSize + kCallStackBytes));
+  auto* stack = static_cast<u8*>(reserve(kPageSize + kCallStackBytes, Purpose::Stack));
   mprotect(stack, kPageSize, PROT_NONE);
   guard_ = reinterpret_cast<u64>(stack);
   top_ = guard_ + kPageSize + kCallStackBytes - 64;

@@ -59,10 +59,22 @@ class BranchTable {
   static constexpr u32 kPagesPerRegion = 512;
   /// Overwriting a page is cheaper than having the host take it away and give another, up to many.
   static constexpr std::size_t kClearedByHand = 256;
-  using Region = std::array<u64, kPagesPerRegion / 64>;  ///< one bit for each page touched
+  /// One bit for each page.
+  struct Region {
+    std::array<u64, kPagesPerRegion / 64> touched{};  ///< the host has given it memory
+    std::array<u64, kPagesPerRegion / 64> known{};    ///< and it knows blocks
+  };
 
+  struct Place {
+    Region& region;
+    unsigned word;
+    u64 bit;
+  };
+
+  Place place_of(u32 eip);
+  bool touch(const Place& place);
   template <typename Visit>
-  void for_each_touched(u64 begin, u64 end, Visit visit);
+  void for_each_known(u64 begin, u64 end, Visit visit);
 
   u32* entries_ = nullptr;
   std::map<u32, Region> regions_;

@@ -54,8 +54,17 @@ class Mode {
   SegmentKind segment(cpu::SegmentName name) const {
     return static_cast<SegmentKind>(bits_ >> segment_shift(name) & 3);
   }
+  /// The bits that say of what kind the segment is.
+  static constexpr u32 segment_bits(cpu::SegmentName name) { return 3U << segment_shift(name); }
   CodeLimit code_limit() const { return static_cast<CodeLimit>(bits_ >> kLimitShift & 3); }
   constexpr u32 bits() const { return bits_; }
+  /// Kinds of segments that much code never looks at: kernels run with one of them as the process
+  /// left it.
+  static constexpr u32 kSeldomUsed = 3U << (16 + 2 * static_cast<unsigned>(cpu::SegmentName::FS)) |
+                                     3U << (16 + 2 * static_cast<unsigned>(cpu::SegmentName::GS));
+  /// The segments, both bits of each, in whose kinds the two differ, if they differ in nothing
+  /// else; all bits otherwise.
+  u32 seldom_used_difference(Mode other) const;
   friend constexpr bool operator==(Mode, Mode) = default;
 
  private:

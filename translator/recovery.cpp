@@ -75,9 +75,7 @@ Verdict Translator::on_fault(HostFault& fault) {
 
 /// The site may become a call-out: then the block is translated anew when it is next looked up.
 void Translator::note_faulting_site(const Block& block, const FaultPoint& point) {
-  // A repeated string instruction may go anywhere in memory, and its fault is soon made up for.
-  const bool repeating = (point.recovery & kRepeating) != 0;
-  if (repeating || !options_.on(Optimisation::CallOutSites)) return;
+  if (!options_.on(Optimisation::CallOutSites)) return;
   if (!sites_.faulted(block.address.value + point.guest_offset)) return;
   doomed_.push_back(const_cast<Block*>(&block));
 }

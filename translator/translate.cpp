@@ -40,7 +40,7 @@ Block* Translator::next_block(u64 rip) {
   const auto place = locate(linear);
   if (!place) return nullptr;
   const Mode mode = place->global ? mode_.with(Mode::kGlobal) : mode_;
-  Block* block = store_.find(place->address, static_cast<u32>(rip), mode);
+  Block* block = store_.find_or_share(place->address, static_cast<u32>(rip), mode);
   if (block != nullptr && block->crosses_page) {
     const auto second = locate(((linear & ~kPageMask) + kPageSize) & 0xFFFFFFFF);
     if (!second || second->address.page() != block->second_page) {

@@ -339,8 +339,10 @@ void Translator::follow_link(u32 exit) {
   if (again.from->dead) return;
   const bool both_global =
       again.from->everywhere() && block->everywhere() && mode_.has(Mode::kFlatCode);
-  const bool holds =
+  const bool stays =
       (!again.other_page && !block->crosses_page) || both_global || !mode_.has(Mode::kPaging);
+  // Where that block runs in several modes, the next one must as well.
+  const bool holds = stays && store_.share(*block, again.from->indifferent);
   if (holds) {
     store_.link(exit, *block);
     if ((again.other_page || block->crosses_page) && !std::exchange(again.in_page_links, true)) {
@@ -479,8 +481,8 @@ bool Translator::execute_call_out(CallOut& item) {
     mode_stale_ = true;
     return false;
   }
-  return !item.block->dead && doomed_.empty() && !processor_.attention() &&
-         !space_stale_ && !calls_stale_ && lane_->deaths_seen == store_.deaths() &&
+  return !item.block->dead && doomed_.empty() && !processor_.attention() && !space_stale_ &&
+         !calls_stale_ && lane_->deaths_seen == store_.deaths() &&
          context_.exit_request.load(std::memory_order_relaxed) == 0;
 }
 

@@ -56,7 +56,7 @@ std::optional<PageRun> PageRunFinder::find(u32 page, const cpu::Translation& tra
   u64 synced_line = offset_of(page) / TablePage::kLineSize;
 
   const auto continues = [&](u32 number) {
-    if (window_.mapped(number)) return false;
+    if (window_.mapped(number) || restless_.contains(number)) return false;
     if (table == nullptr) return true;
     const u64 offset = offset_of(number);
     if (offset / TablePage::kLineSize != synced_line) {

@@ -10,6 +10,7 @@
 #include "mmu/memory_map.h"
 #include "mmu/processor_memory.h"
 #include "mmu/shadow/host_window.h"
+#include "mmu/shadow/page_set.h"
 #include "mmu/shadow/table_tracker.h"
 
 namespace ringshift::mmu {
@@ -25,8 +26,13 @@ class PageRunFinder {
  public:
   /// `most_pages` is a power of two.
   PageRunFinder(MemoryMap& map, const ProcessorMemory& memory, TableTracker& tracker,
-                const HostWindow& window, u32 most_pages)
-      : map_(map), memory_(memory), tracker_(tracker), window_(window), most_pages_(most_pages) {}
+                const HostWindow& window, const PageSet& restless, u32 most_pages)
+      : map_(map),
+        memory_(memory),
+        tracker_(tracker),
+        window_(window),
+        restless_(restless),
+        most_pages_(most_pages) {}
 
   /// What to map around `page`, which `translation` was found for; `table` is the one that holds
   /// its entry, null for a large page or without paging. Nothing: there is no memory.
@@ -45,6 +51,7 @@ class PageRunFinder {
   const ProcessorMemory& memory_;
   TableTracker& tracker_;
   const HostWindow& window_;
+  const PageSet& restless_;  ///< not to be mapped ahead
   u32 most_pages_;
 };
 

@@ -12,6 +12,10 @@ class PageSet {
  public:
   bool empty() const { return size_ == 0; }
   void insert(u32 page);
+  bool contains(u32 page) const {
+    const Leaf* leaf = leaves_[page / kLeafPages].get();
+    return leaf != nullptr && ((*leaf)[page % kLeafPages / 64] >> (page % 64) & 1) != 0;
+  }
   /// Takes [first, first + count) out; true if any of it was in the set.
   bool remove(u32 first, u32 count);
   void clear();

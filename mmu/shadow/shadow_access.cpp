@@ -119,7 +119,7 @@ bool ShadowMmu::Implementation::tracked(const WalkTrace& trace, u64 linear) cons
 /// Maps the page and what belongs with it. False: nothing was mapped.
 bool ShadowMmu::Implementation::install(HostWindow& window, u64 linear,
                                         const Translation& translation, const WalkTrace& trace) {
-  PageRunFinder finder(map_, memory_, tracker_, window, limits_.pages_per_miss);
+  PageRunFinder finder(map_, memory_, tracker_, window, current_->restless, limits_.pages_per_miss);
   TablePage* table = trace.count == 2 ? current_->tables[current_->table_slot(linear)] : nullptr;
   const auto run = finder.find(page_number(linear), translation, table, trace.entry_size, changes_);
   if (!changes_.empty()) {
@@ -167,6 +167,10 @@ void ShadowMmu::Implementation::invalidate_page(LinearAddress address) {
     if (table->line_used(offset)) tracker_.sync(*table, offset, changes_);
   }
   replace_page(linear);
+  for (const TableChange& change : changes_) {
+    const bool ended = change.space == current_ && change.data == TableChange::Data::Drop;
+    if (ended && change.pages == 1) current_->restless.insert(change.first);
+  }
   apply_changes();
   settle();
   tracker_.collect();

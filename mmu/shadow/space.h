@@ -100,6 +100,9 @@ struct Space {
   };
   std::vector<Place> places;  ///< by slot
   PageSet fetched;            ///< pages that `fetch` has answered for
+  /// Pages whose mappings an INVLPG has ended: places for temporary mappings, not worth mapping
+  /// ahead of their use.
+  PageSet restless;
   /// Found while another space was current, or while code of this one may have been running.
   TableChanges pending;
   bool all_pending = false;        ///< more than that: everything may have changed

@@ -70,7 +70,7 @@ bool BlockEmitter::keeps_fpu(std::size_t index) const {
   const SourceInstruction& item = source_[index];
   if (!item.decoded || item.call_out) return false;
   const Instruction& instruction = item.instruction;
-  if (has_memory(instruction) && mode_.segment(instruction.memory.segment) != SegmentKind::Flat) {
+  if (has_memory(instruction) && segment_kind(instruction.memory.segment) != SegmentKind::Flat) {
     return false;
   }
   if (fpu_need(instruction.policy) != 0) return fpu_allowed(instruction.policy);

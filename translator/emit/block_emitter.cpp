@@ -54,6 +54,12 @@ void BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source)
   }
 }
 
+/// What the block takes for granted of its mode is noted: elsewhere it may differ.
+SegmentKind BlockEmitter::segment_kind(cpu::SegmentName name) const {
+  block_->used_kinds |= Mode::segment_bits(name);
+  return mode_.segment(name);
+}
+
 /// An innermost loop begins a line of its own. What falls into an outer loop's head runs over the
 /// padding each time, so there it is short.
 void BlockEmitter::align_loop(std::size_t index) {

@@ -72,6 +72,7 @@ class BlockEmitter {
   void call_out(bool leaves, bool whole = false);
   void emit_tails();
   void finish_sites();
+  SegmentKind segment_kind(cpu::SegmentName name) const;
   u32 next_eip() const { return current_->eip + current_->instruction.length; }
 
   // block_analysis.cpp

@@ -103,7 +103,7 @@ void BlockEmitter::emit_copy() {
     return;
   }
   if (is_bit_string(instruction) &&
-      (mode_.segment(instruction.memory.segment) != SegmentKind::Flat ||
+      (segment_kind(instruction.memory.segment) != SegmentKind::Flat ||
        instruction.address_size != 4)) {
     call_out(false);
     return;

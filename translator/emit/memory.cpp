@@ -28,7 +28,7 @@ i32 wrapping_sum(i32 left, i32 right) {
 std::optional<HostMemory> BlockEmitter::memory_operand(unsigned size) {
   const Instruction& instruction = current_->instruction;
   const SegmentName segment = instruction.memory.segment;
-  if (mode_.segment(segment) == SegmentKind::Flat) {
+  if (segment_kind(segment) == SegmentKind::Flat) {
     if (auto direct = direct_memory(instruction)) {
       if (direct->base == cpu::R15) {
         constexpr i32 kClose = 0x10000;
@@ -49,7 +49,7 @@ std::optional<HostMemory> BlockEmitter::memory_operand(unsigned size) {
       return near_window(*direct);
     }
   }
-  if (mode_.segment(segment) == SegmentKind::Odd) return std::nullopt;
+  if (segment_kind(segment) == SegmentKind::Odd) return std::nullopt;
   if (load_based_address(size)) return near_window({.base = cpu::R8});
   load_effective_offset();
   if (!segment_address(segment, size)) return std::nullopt;
@@ -87,7 +87,7 @@ bool BlockEmitter::load_based_address(unsigned size) {
   const Instruction& instruction = current_->instruction;
   const MemoryOperand& operand = instruction.memory;
   const u64 offset = static_cast<u64>(operand.displacement) & 0xFFFFFFFF;
-  if (mode_.segment(operand.segment) != SegmentKind::Based || instruction.address_size != 4 ||
+  if (segment_kind(operand.segment) != SegmentKind::Based || instruction.address_size != 4 ||
       operand.base != cpu::kNoRegister || operand.index != cpu::kNoRegister ||
       offset + size > (u64{1} << 32)) {
     return false;
@@ -128,7 +128,7 @@ void BlockEmitter::load_effective_offset() {
 }
 
 bool BlockEmitter::segment_address(SegmentName name, unsigned size) {
-  const SegmentKind kind = mode_.segment(name);
+  const SegmentKind kind = segment_kind(name);
   if (kind == SegmentKind::Odd) return false;
   const auto view = static_cast<i32>(offsetof(Context, segments) +
                                      sizeof(SegmentView) * static_cast<unsigned>(name));

@@ -21,7 +21,7 @@ asmjit::x86::Gp sized(const asmjit::x86::Gp& reg, unsigned size) {
 }  // namespace
 
 bool BlockEmitter::flat_stack() const {
-  return mode_.has(Mode::kStack32) && mode_.segment(SegmentName::SS) == SegmentKind::Flat;
+  return mode_.has(Mode::kStack32) && segment_kind(SegmentName::SS) == SegmentKind::Flat;
 }
 
 /// The stack at ESP + delta. Clobbers R8 to R10 unless the stack is flat. False: the interpreter's.
@@ -31,7 +31,7 @@ bool BlockEmitter::stack_slot(i32 delta, unsigned size, Mem& slot) {
     slot = window_memory(near_window({.base = cpu::R15, .displacement = pending_ + delta}), size);
     return true;
   }
-  if (mode_.segment(SegmentName::SS) == SegmentKind::Odd) return false;
+  if (segment_kind(SegmentName::SS) == SegmentKind::Odd) return false;
   flush_pending();
   a_.lea(x86::r8d, x86::ptr(x86::r15, delta));
   if (!mode_.has(Mode::kStack32)) a_.movzx(x86::r8d, x86::r8w);
@@ -108,7 +108,7 @@ bool BlockEmitter::emit_stack_pointer_arithmetic() {
 }
 
 void BlockEmitter::emit_stack() {
-  if (mode_.segment(SegmentName::SS) == SegmentKind::Odd) {
+  if (segment_kind(SegmentName::SS) == SegmentKind::Odd) {
     call_out(false);
     return;
   }
@@ -195,7 +195,7 @@ void BlockEmitter::emit_pop() {
     return;
   }
   if (operand.kind != OperandKind::Memory || !flat_stack() || instruction.address_size != 4 ||
-      mode_.segment(instruction.memory.segment) != SegmentKind::Flat) {
+      segment_kind(instruction.memory.segment) != SegmentKind::Flat) {
     call_out(false);
     return;
   }

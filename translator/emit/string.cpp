@@ -48,8 +48,8 @@ asmjit::x86::Gp sized(const asmjit::x86::Gp& reg, unsigned size) {
 void BlockEmitter::emit_string() {
   const Instruction& instruction = current_->instruction;
   const auto all_are = [&](auto fits) {
-    return (!has_source(instruction) || fits(mode_.segment(instruction.memory.segment))) &&
-           (!has_destination(instruction) || fits(mode_.segment(SegmentName::ES)));
+    return (!has_source(instruction) || fits(segment_kind(instruction.memory.segment))) &&
+           (!has_destination(instruction) || fits(segment_kind(SegmentName::ES)));
   };
   const bool flat = all_are([](SegmentKind kind) { return kind == SegmentKind::Flat; });
   const bool usable = all_are([](SegmentKind kind) { return kind != SegmentKind::Odd; });
@@ -68,7 +68,7 @@ void BlockEmitter::emit_string() {
 BlockEmitter::Mem BlockEmitter::string_element(const Gp& pointer, SegmentName segment,
                                                unsigned size) {
   const bool wide = current_->instruction.address_size == 4;
-  if (wide && mode_.segment(segment) == SegmentKind::Flat) {
+  if (wide && segment_kind(segment) == SegmentKind::Flat) {
     return window_memory(near_window({.base = static_cast<u8>(pointer.id())}), size);
   }
   if (wide) {

@@ -68,7 +68,7 @@ void BlockEmitter::emit_flag_stack() {
   // In virtual-8086 mode IOPL decides, or VME's virtual flags.
   const bool real = !mode_.has(Mode::kRealSelectors) || mode_.has(Mode::kIoPrivileged);
   if (!options_.on(Optimisation::InlineSystem) || !real ||
-      mode_.segment(SegmentName::SS) == SegmentKind::Odd) {
+      segment_kind(SegmentName::SS) == SegmentKind::Odd) {
     call_out(false);
   } else if (current_->instruction.opcode == kPushf) {
     emit_push_flags();
@@ -158,7 +158,7 @@ void BlockEmitter::emit_emulated() {
   const Instruction& instruction = current_->instruction;
   const bool usable = options_.on(Optimisation::InlineSystem) && !current_->call_out;
   if (usable && instruction.operands[0].kind == OperandKind::Segment &&
-      mode_.segment(SegmentName::SS) != SegmentKind::Odd) {
+      segment_kind(SegmentName::SS) != SegmentKind::Odd) {
     emit_push_selector(instruction.operands[0].reg);
   } else if (!usable || instruction.operands[1].kind != OperandKind::Segment ||
              !emit_store_selector()) {
@@ -212,7 +212,7 @@ bool BlockEmitter::emit_store_selector() {
 void BlockEmitter::emit_translate_byte() {
   const Instruction& instruction = current_->instruction;
   const SegmentName segment = instruction.memory.segment;
-  if (mode_.segment(segment) == SegmentKind::Odd) {
+  if (segment_kind(segment) == SegmentKind::Odd) {
     call_out(false);
     return;
   }
