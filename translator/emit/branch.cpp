@@ -44,8 +44,8 @@ void BlockEmitter::emit_branch() {
       direct ? target_in_segment(target) : !wide || mode_.code_limit() == CodeLimit::None;
   const u8 opcode = instruction.opcode;
   const bool call = opcode == 0xE8 || (opcode == 0xFF && group_of(instruction) == kIndirectCall);
-  const bool can_push = mode_.segment(cpu::SegmentName::SS) != SegmentKind::Odd;
-  if (mode_.code_limit() == CodeLimit::Strict || !fits || (call && !can_push)) {
+  const bool can_push = !call || segment_kind(cpu::SegmentName::SS) != SegmentKind::Odd;
+  if (mode_.code_limit() == CodeLimit::Strict || !fits || !can_push) {
     call_out(true);
     reachable_ = false;
     return;
