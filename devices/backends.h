@@ -7,6 +7,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cpu/result.h"
@@ -59,7 +60,8 @@ class BlockBackend {
   /// The guest no longer needs this range (TRIM). A hint: the default ignores it.
   virtual void discard(u64 offset, u64 length, Completion completion) {
     static_cast<void>(offset), static_cast<void>(length);
-    completion(BlockStatus::Done);
+    const Completion done = std::move(completion);
+    done(BlockStatus::Done);
   }
 };
 

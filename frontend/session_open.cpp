@@ -122,13 +122,12 @@ Result<void> Session::open_lines() {
 Result<devices::BlockBackend*> Session::open_image(const std::string& path, ImageUse use) {
   using Mode = FileBlockBackend::Mode;
   Mode mode = Mode::ReadWrite;
-  if (use == ImageUse::Cd) {
-    mode = Mode::ReadOnly;
-  } else if (options_.snapshot) {
+  if (options_.snapshot) {
     mode = Mode::Snapshot;
   } else if (access(path.c_str(), W_OK) != 0 && access(path.c_str(), R_OK) == 0) {
     mode = Mode::ReadOnly;  // the guest sees a write-protected medium
   }
+  if (use == ImageUse::Cd) mode = Mode::ReadOnly;
   auto image = FileBlockBackend::create(path, mode, tell);
   if (!image) return image.error();
   if (use == ImageUse::Floppy && !bios::is_floppy_size((*image)->size())) {

@@ -38,6 +38,8 @@ class BlockStore final : public EmissionSink {
   void keep_separate(PhysicalAddress address);
   /// A new block, not yet to be found.
   Block& make(PhysicalAddress address, u32 eip, Mode mode);
+  /// There is nothing to be translated there after all: the block made last is no more.
+  void unmake() { blocks_.pop_back(); }
   /// Its code is in place: it can be found now, and its pages are watched.
   void publish(Block& block);
   void kill(Block& block);

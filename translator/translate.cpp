@@ -55,7 +55,7 @@ Block* Translator::next_block(u64 rip) {
   const Mode mode = place->global ? mode_.with(Mode::kGlobal) : mode_;
   Block* block = store_.find_or_share(place->address, static_cast<u32>(rip), mode);
   if (block != nullptr && block->crosses_page) {
-    const auto second = locate((linear & ~kPageMask) + kPageSize);
+    const auto second = locate(((linear & ~kPageMask) + kPageSize) & 0xFFFFFFFF);
     if (!second || second->address.page() != block->second_page) {
       store_.kill(*block);
       block = nullptr;
@@ -89,7 +89,7 @@ Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode) {
   Block& block = store_.make(place.address, static_cast<u32>(rip), mode);
   decode_block(rip, place, mode, source_, block);
   if (source_.empty()) {
-    block.dead = true;
+    store_.unmake();
     return nullptr;
   }
   BlockEmitter emitter(stubs_, options_, store_, area_.next());

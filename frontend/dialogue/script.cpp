@@ -72,8 +72,8 @@ Result<Script> parse_script(const std::string& text, const std::string& name) {
     const auto argument = line.find_first_not_of(" \t", end);
     const std::string rest = argument == std::string::npos ? "" : line.substr(argument);
     const std::string origin = name + ":" + std::to_string(number);
-    if (const std::string wrong = parse_line(script, verb, rest, origin); !wrong.empty()) {
-      return Error{origin + ": " + wrong};
+    if (std::string wrong = parse_line(script, verb, rest, origin); !wrong.empty()) {
+      return Error{wrong.insert(0, origin + ": ")};
     }
   }
   return script;

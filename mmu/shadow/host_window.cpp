@@ -16,7 +16,7 @@ u32 HostWindow::leaf_end(u32 page) {
 }
 
 void* HostWindow::host(u32 page) const {
-  return reinterpret_cast<void*>(base_ + (u64{page} << kPageShift));  // NOLINT: a place
+  return reinterpret_cast<void*>(base_ + (u64{page} << kPageShift));
 }
 
 u32 HostWindow::next_with(u32 bits, u32 first, u32 end) const {
@@ -77,7 +77,11 @@ void HostWindow::change(u32 first, u32 count, Change each) {
   const u64 before = starts(first, count);
   for (u32 page = first; page < first + count;) {
     std::unique_ptr<Leaf>& leaf = leaves_[page >> kLeafBits];
-    if (leaf == nullptr) leaf = std::make_unique<Leaf>();
+    if (leaf == nullptr) {
+      leaf = std::make_unique<Leaf>();
+      ++regions_;
+      ++usage_.regions;
+    }
     for (const u32 stop = std::min(first + count, leaf_end(page)); page < stop; ++page) {
       u32& here = (*leaf)[page % kLeafSize];
       here = each(page, here);
@@ -95,6 +99,8 @@ void HostWindow::erase(u32 first, u32 count) {
     const u32 stop = std::min(end, leaf_end(page));
     if (leaf != nullptr && stop - page == kLeafSize) {
       leaf.reset();
+      --regions_;
+      --usage_.regions;
     } else if (leaf != nullptr) {
       std::fill_n(leaf->begin() + page % kLeafSize, stop - page, 0U);
     }
@@ -128,6 +134,10 @@ bool HostWindow::map(u32 first, u32 count, u32 file_page, PageRights rights) {
 }
 
 void HostWindow::unmap(u32 first, u32 count) {
+  if (count == kPages) {
+    clear();
+    return;
+  }
   const u32 begin = next_with(kMapped, first, first + count);
   if (begin == first + count) return;
   const u32 end = end_of_mapped(begin, first + count);
@@ -158,15 +168,17 @@ void HostWindow::make_read_only(u32 first, u32 count) {
 }
 
 void HostWindow::clear() {
-  if (mappings_ == 0) return;
-  ++usage_.unmap_calls;
-  if (munmap(host(0), WindowArena::kWindowSize) != 0) {
+  if (regions_ == 0) return;
+  if (mappings_ != 0) ++usage_.unmap_calls;
+  if (mappings_ != 0 && munmap(host(0), WindowArena::kWindowSize) != 0) {
     // Never for want of mappings, as nothing is cut; what stays would show the guest wrong memory.
     std::perror("ringshift: shadow window: munmap");
     std::abort();
   }
   usage_.mappings -= mappings_;
   mappings_ = 0;
+  usage_.regions -= regions_;
+  regions_ = 0;
   for (auto& leaf : leaves_) leaf.reset();
 }
 

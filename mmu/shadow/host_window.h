@@ -13,6 +13,7 @@ namespace ringshift::mmu {
 /// Shared by all windows.
 struct HostUsage {
   u64 mappings = 0;  ///< now
+  u64 regions = 0;   ///< now: as in ShadowLimits
   u64 map_calls = 0;
   u64 unmap_calls = 0;
   u64 protect_calls = 0;
@@ -92,6 +93,7 @@ class HostWindow {
   unsigned kind_;
   HostUsage& usage_;
   u64 mappings_ = 0;
+  u64 regions_ = 0;  ///< leaves
   std::array<std::unique_ptr<Leaf>, kPages / kLeafSize> leaves_;
 };
 

@@ -19,8 +19,8 @@ class ShadowMmu::Implementation final : private WriteObserver, private RemapObse
       : map_(map),
         memory_(memory),
         limits_(limits),
-        pool_(file, limits.mappings, limits.windows),
-        tracker_(map, *this, limits.quiet_checks) {
+        pool_(file, limits),
+        tracker_(map, *this, limits) {
     map_.observe_remaps(*this);
     memory_.set_a20_observer(this);
   }

@@ -93,6 +93,8 @@ void ShadowMmu::Implementation::enter(Space& space) {
   current_ = &space;
   window_ = nullptr;
   space.entered = ++entries_;
+  space.last_used = ++clock_;
+  while (tracker_.size() > limits_.tables && by_key_.size() > 1) drop_oldest_space();
   constexpr u64 kLookEvery = 32;
   if (entries_ % kLookEvery == 0) drop_stale_spaces();
   // Another space means other tables, and loading those is a flush.
@@ -145,7 +147,8 @@ void ShadowMmu::Implementation::revalidate(Space& space) {
     space.untracked_fetches = false;
     report_all(space);
   }
-  checking_.assign(space.unsynced.begin(), space.unsynced.end());
+  checking_.clear();
+  for (const u32 slot : space.unsynced) checking_.push_back(space.tables[slot]);
   for (TablePage* page : checking_) tracker_.check(*page, flushes_, changes_);
   apply_changes();
   settle();
@@ -283,6 +286,7 @@ ShadowStatistics ShadowMmu::Implementation::statistics() const {
   all.window_evictions = pool_.evictions();
   all.windows = pool_.size();
   all.mappings = usage.mappings;
+  all.regions = usage.regions;
   const TableTracker::Counts& counts = tracker_.counts();
   all.tables_compared = counts.compared;
   all.entries_changed = counts.entries_changed;
@@ -303,6 +307,7 @@ Result<std::unique_ptr<ShadowMmu>> ShadowMmu::create(MemoryMap& map, ProcessorMe
     return Error{"shadow MMU: more guest memory than it can map"};
   }
   limits.mappings = std::clamp<u64>(limits.mappings, 4, std::max<u64>(host_mapping_limit() / 2, 4));
+  limits.regions = std::max<u64>(limits.regions, 1);
   limits.windows = std::max<u32>(limits.windows, 1);
   limits.stale_after = std::max<u64>(limits.stale_after, 1);
   limits.spaces = std::max<u32>(limits.spaces, 1);

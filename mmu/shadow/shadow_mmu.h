@@ -52,8 +52,14 @@ class SpaceObserver {
 struct ShadowLimits {
   /// Host mappings in all windows together, at most half of the host's vm.max_map_count.
   u64 mappings = 24'000;
+  /// Pieces of 4 MiB in which windows show or have shown something, all together: each costs the
+  /// host two pages of its page table, and one is spent on what is known of it.
+  u64 regions = 32'768;
   u32 windows = 256;
   u32 spaces = 256;
+  /// Guest tables that are remembered; beyond it the spaces used longest ago are given up, but
+  /// never the current one, which has 2052 at most.
+  u64 tables = 16'384;
   /// A space is given up when others have been entered so many times since it was last.
   u64 stale_after = 512;
   /// Pages that one miss may map ahead, itself included.
@@ -61,6 +67,10 @@ struct ShadowLimits {
   /// A table unchanged in so many comparisons is watched; each time that this proves wrong doubles
   /// it for that table.
   u32 quiet_checks = 64;
+  /// Changed lines of tables that one call looks into entry by entry, each counted once for every
+  /// slot of every space that uses the table. Beyond that it gives up what the spaces have mapped:
+  /// a guest may change tables that are everywhere.
+  u64 lines_looked_into = 1 << 15;
 };
 
 struct ShadowStatistics {
@@ -83,6 +93,7 @@ struct ShadowStatistics {
   u64 spaces = 0;
   u64 windows = 0;
   u64 mappings = 0;  ///< host mappings in all windows
+  u64 regions = 0;   ///< as in ShadowLimits
   u64 tables = 0;    ///< guest table pages that windows depend on
   u64 watched_tables = 0;
 };

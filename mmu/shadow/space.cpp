@@ -1,7 +1,5 @@
 #include "mmu/shadow/space.h"
 
-#include <algorithm>
-
 namespace ringshift::mmu {
 
 namespace {
@@ -65,7 +63,9 @@ cpu::PagingContext context_of(const cpu::PagingContext& context, unsigned kind) 
 }
 
 Space::Space(const SpaceKey& space_key, u32 space_number) : key(space_key), number(space_number) {
-  if (key.paging) tables.resize(kDirectorySlots + (u64{1} << (32 - directory_shift())));
+  if (!key.paging) return;
+  tables.resize(kDirectorySlots + (u64{1} << (32 - directory_shift())));
+  places.resize(tables.size());
 }
 
 u32 Space::first_page(unsigned slot) const {
@@ -73,10 +73,19 @@ u32 Space::first_page(unsigned slot) const {
   return (slot - kDirectorySlots) << (directory_shift() - kPageShift);
 }
 
-void Space::add_unsynced(TablePage& page) {
-  if (std::find(unsynced.begin(), unsynced.end(), &page) == unsynced.end()) {
-    unsynced.push_back(&page);
-  }
+void Space::add_unsynced(unsigned slot) {
+  places[slot].in_unsynced = static_cast<u32>(unsynced.size());
+  unsynced.push_back(slot);
+}
+
+void Space::remove_unsynced(unsigned slot) {
+  const u32 at = places[slot].in_unsynced;
+  if (at == Place::kNowhere) return;
+  const u32 last = unsynced.back();
+  unsynced[at] = last;
+  places[last].in_unsynced = at;
+  unsynced.pop_back();
+  places[slot].in_unsynced = Place::kNowhere;
 }
 
 }  // namespace ringshift::mmu

@@ -81,15 +81,25 @@ struct Space {
     return static_cast<u32>(pages_per_entry(slot) * (kPageSize / entry_size()));
   }
 
-  void add_unsynced(TablePage& page);
+  /// The table in `slot` isn't watched.
+  void add_unsynced(unsigned slot);
+  void remove_unsynced(unsigned slot);
 
   const SpaceKey key;
   const u32 number;
   DirectoryPointers pointers{};
   std::array<HostWindow*, kWindowKinds> windows{};
-  std::vector<TablePage*> tables;    ///< by slot
-  std::vector<TablePage*> unsynced;  ///< those of them that aren't watched, each once
-  PageSet fetched;                   ///< pages that `fetch` has answered for
+  std::vector<TablePage*> tables;  ///< by slot
+  /// Slots whose tables aren't watched. A table may be there in many: a guest can have the same one
+  /// in all slots of all spaces, so nothing here or in `places` is ever searched for.
+  std::vector<u32> unsynced;
+  struct Place {
+    static constexpr u32 kNowhere = ~u32{0};
+    u32 in_users = 0;  ///< of the table
+    u32 in_unsynced = kNowhere;
+  };
+  std::vector<Place> places;  ///< by slot
+  PageSet fetched;            ///< pages that `fetch` has answered for
   /// Pages whose mappings an INVLPG has ended: places for temporary mappings, not worth mapping
   /// ahead of their use.
   PageSet restless;

@@ -99,11 +99,12 @@ TablePage* TableTracker::attach(Space& space, unsigned slot, PhysicalAddress phy
     }
     const auto backing = map_.backing(physical);
     page = std::make_unique<TablePage>(physical, host.read, backing && backing->writable);
-    page->quiet_needed = quiet_checks_;
+    page->quiet_needed = limits_.quiet_checks;
   }
+  space.places[slot].in_users = static_cast<u32>(page->users.size());
   page->users.push_back({&space, slot});
   space.tables[slot] = page.get();
-  if (!page->watched) space.add_unsynced(*page);
+  if (!page->watched) space.add_unsynced(slot);
   return page.get();
 }
 
@@ -111,14 +112,12 @@ void TableTracker::detach(Space& space, unsigned slot) {
   TablePage* page = space.tables[slot];
   if (page == nullptr) return;
   space.tables[slot] = nullptr;
+  space.remove_unsynced(slot);
   auto& users = page->users;
-  std::erase_if(users, [&](const TablePage::User& user) {
-    return user.space == &space && user.slot == slot;
-  });
-  const auto same_space = [&](const TablePage::User& user) { return user.space == &space; };
-  if (std::find_if(users.begin(), users.end(), same_space) == users.end()) {
-    std::erase(space.unsynced, page);
-  }
+  const u32 place = space.places[slot].in_users;
+  users[place] = users.back();
+  users[place].space->places[users[place].slot].in_users = place;
+  users.pop_back();
   if (!users.empty()) return;
   if (page->watched) unwatch(*page);
   const auto found = pages_.find(page->physical.frame());
@@ -141,13 +140,22 @@ void TableTracker::clear() {
   for (auto& [frame, page] : pages_) {
     for (const TablePage::User& user : page->users) {
       user.space->tables[user.slot] = nullptr;
-      user.space->unsynced.clear();
+      user.space->remove_unsynced(user.slot);
     }
     page->users.clear();
     if (page->watched) unwatch(*page);
     retired_.push_back(std::move(page));
   }
   pages_.clear();
+}
+
+/// All that the spaces that use the table have made of their tables may be wrong.
+void TableTracker::forget_users(TablePage& page, TableChanges& changes) {
+  while (!page.users.empty()) {
+    Space& space = *page.users.back().space;
+    changes.push_back({&space, 0, HostWindow::kPages, TableChange::Data::Drop, true});
+    detach_all(space);
+  }
 }
 
 /// True if the line in memory had changed; the snapshot has it now.
@@ -157,6 +165,11 @@ bool TableTracker::refresh_line(TablePage& page, unsigned line, TableChanges& ch
   std::memcpy(now, page.host + offset, sizeof now);
   u8* old = page.snapshot.data() + offset;
   if (same_line(old, now)) return false;
+  looked_into_ += page.users.size();
+  if (looked_into_ > limits_.lines_looked_into) {
+    forget_users(page, changes);
+    return true;
+  }
 
   std::vector<TablePage::User> detached;
   for (const TablePage::User& user : page.users) {
@@ -208,6 +221,7 @@ void TableTracker::check(TablePage& page, u64 flush, TableChanges& changes) {
     const u64 offset = u64{line} * TablePage::kLineSize;
     if (same_line(page.snapshot.data() + offset, page.host + offset)) continue;
     changed = refresh_line(page, line, changes) || changed;
+    if (page.users.empty()) return;
   }
   if (changed) {
     page.quiet = 0;
@@ -220,7 +234,7 @@ void TableTracker::watch(TablePage& page) {
   map_.watch(page.physical, observer_);
   page.watched = true;
   page.watched_writes = 0;
-  for (const TablePage::User& user : page.users) std::erase(user.space->unsynced, &page);
+  for (const TablePage::User& user : page.users) user.space->remove_unsynced(user.slot);
   ++counts_.watches;
   ++counts_.watched;
 }
@@ -230,7 +244,7 @@ void TableTracker::unwatch(TablePage& page) {
   page.watched = false;
   page.quiet = 0;
   page.quiet_needed = std::min(page.quiet_needed * 2, kMostQuietNeeded);
-  for (const TablePage::User& user : page.users) user.space->add_unsynced(page);
+  for (const TablePage::User& user : page.users) user.space->add_unsynced(user.slot);
   --counts_.watched;
 }
 
@@ -243,6 +257,7 @@ void TableTracker::written(PhysicalAddress address, u64 length, TableChanges& ch
   const auto found = pages_.find(address.frame());
   if (found == pages_.end() || !found->second->watched) return;
   TablePage& page = *found->second;
+  looked_into_ = 0;
   const u64 end = std::min(address.page_offset() + length, kPageSize);
   for (u64 offset = address.page_offset(); offset < end;
        offset = (offset | (TablePage::kLineSize - 1)) + 1) {

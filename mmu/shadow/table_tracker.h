@@ -11,6 +11,7 @@
 
 #include "cpu/types.h"
 #include "mmu/memory_map.h"
+#include "mmu/shadow/shadow_mmu.h"
 #include "mmu/shadow/space.h"
 
 namespace ringshift::mmu {
@@ -56,8 +57,8 @@ class TableTracker {
   };
 
   /// Watches with `observer`, which must pass what it hears to `written`.
-  TableTracker(MemoryMap& map, WriteObserver& observer, u32 quiet_checks)
-      : map_(map), observer_(observer), quiet_checks_(quiet_checks) {}
+  TableTracker(MemoryMap& map, WriteObserver& observer, const ShadowLimits& limits)
+      : map_(map), observer_(observer), limits_(limits) {}
 
   /// The table at `physical` now serves `slot` of the space. Null: it lies in no memory.
   TablePage* attach(Space& space, unsigned slot, PhysicalAddress physical, TableChanges& changes);
@@ -75,8 +76,12 @@ class TableTracker {
   /// The guest is about to write the page other than through the map: it can't stay watched.
   void release(PhysicalAddress page);
   void written(PhysicalAddress address, u64 length, TableChanges& changes);
-  /// Frees tables that nothing uses any more; references from before are gone.
-  void collect() { retired_.clear(); }
+  /// At the end of what was to be done: frees tables that nothing uses any more; references from
+  /// before are gone.
+  void collect() {
+    retired_.clear();
+    looked_into_ = 0;
+  }
 
   std::size_t size() const { return pages_.size(); }
   const Counts& counts() const { return counts_; }
@@ -86,15 +91,17 @@ class TableTracker {
   static constexpr u32 kWatchedWritesAtMost = 256;
 
   void detach(Space& space, unsigned slot);
+  void forget_users(TablePage& page, TableChanges& changes);
   bool refresh_line(TablePage& page, unsigned line, TableChanges& changes);
   void watch(TablePage& page);
   void unwatch(TablePage& page);
 
   MemoryMap& map_;
   WriteObserver& observer_;
-  u32 quiet_checks_;
+  const ShadowLimits limits_;
   std::unordered_map<u64, std::unique_ptr<TablePage>> pages_;  ///< by frame
   std::vector<std::unique_ptr<TablePage>> retired_;
+  u64 looked_into_ = 0;  ///< as in ShadowLimits
   Counts counts_;
 };
 

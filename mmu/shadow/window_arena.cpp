@@ -7,7 +7,7 @@ namespace ringshift::mmu {
 namespace {
 
 void* host_address(u64 address) {
-  return reinterpret_cast<void*>(address);  // NOLINT: a place
+  return reinterpret_cast<void*>(address);
 }
 
 /// The page directly behind a window; accesses that start at its end run into it.

@@ -20,7 +20,7 @@ bool WindowPool::works() {
 HostWindow& WindowPool::open(Space& space, unsigned kind) {
   HostWindow*& place = space.windows[kind];
   if (place == nullptr) {
-    while (windows_.size() >= most_windows_ && evict(Victim::Any, nullptr, nullptr)) {
+    while (windows_.size() >= limits_.windows && evict(Victim::Any, nullptr, nullptr)) {
     }
     auto base = arena_.take();
     while (!base.has_value() && evict(Victim::Any, nullptr, nullptr)) base = arena_.take();
@@ -73,10 +73,12 @@ bool WindowPool::evict(Victim kind, const HostWindow* keep, const HostWindow* ke
 }
 
 bool WindowPool::map(HostWindow& window, u32 first, u32 count, u32 file_page, PageRights rights) {
-  // Mapping in the middle of another mapping makes two more.
-  while (usage_.mappings + 2 > most_mappings_ && evict(Victim::WithMappings, &window, newest_)) {
+  while (usage_.regions > limits_.regions && evict(Victim::Any, &window, newest_)) {
   }
-  if (usage_.mappings + 2 > most_mappings_) window.clear();
+  // Mapping in the middle of another mapping makes two more.
+  while (usage_.mappings + 2 > limits_.mappings && evict(Victim::WithMappings, &window, newest_)) {
+  }
+  if (usage_.mappings + 2 > limits_.mappings) window.clear();
   while (!window.map(first, count, file_page, rights)) {
     if (evict(Victim::WithMappings, &window, newest_)) continue;
     if (window.mappings() == 0) return false;

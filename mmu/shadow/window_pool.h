@@ -7,6 +7,7 @@
 
 #include "cpu/types.h"
 #include "mmu/shadow/host_window.h"
+#include "mmu/shadow/shadow_mmu.h"
 #include "mmu/shadow/space.h"
 #include "mmu/shadow/window_arena.h"
 #include "mmu/shadow/writable_mappings.h"
@@ -15,8 +16,7 @@ namespace ringshift::mmu {
 
 class WindowPool {
  public:
-  WindowPool(int file, u64 most_mappings, u32 most_windows)
-      : file_(file), most_mappings_(most_mappings), most_windows_(most_windows) {}
+  WindowPool(int file, const ShadowLimits& limits) : file_(file), limits_(limits) {}
   ~WindowPool();
   WindowPool(const WindowPool&) = delete;
   WindowPool& operator=(const WindowPool&) = delete;
@@ -52,8 +52,7 @@ class WindowPool {
   bool evict(Victim kind, const HostWindow* keep, const HostWindow* keep_too);
 
   int file_;
-  u64 most_mappings_;
-  u32 most_windows_;
+  const ShadowLimits limits_;
   u64 clock_ = 0;
   const HostWindow* newest_ = nullptr;  ///< opened last: somebody is in it
   u64 evictions_ = 0;

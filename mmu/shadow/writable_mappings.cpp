@@ -55,26 +55,33 @@ void WritableMappings::add_single(u32 window, u32 page, u32 file_page) {
   first_single_[file_page] = number;
 }
 
-/// Drops the stale and the double.
+/// Drops the stale and the double. A page may be in very many places.
 void WritableMappings::sweep_singles() {
   std::size_t kept = 0;
-  std::vector<std::pair<u32, u32>> seen;
+  std::vector<u32> alive;
+  const auto place = [this](u32 number) {
+    return std::pair(singles_[number].window, singles_[number].page);
+  };
   for (u32 file_page = 0; file_page < first_single_.size(); ++file_page) {
-    seen.clear();
-    for (u32* link = &first_single_[file_page]; *link != 0;) {
-      const u32 number = *link;
-      Single& single = singles_[number];
-      const std::pair place{single.window, single.page};
-      if (window_showing(single.window, single.page, file_page) != nullptr &&
-          std::find(seen.begin(), seen.end(), place) == seen.end()) {
-        seen.push_back(place);
-        link = &single.next;
-      } else {
-        *link = single.next;
-        free_singles_.push_back(number);
-      }
+    alive.clear();
+    for (u32 number = first_single_[file_page]; number != 0; number = singles_[number].next) {
+      const Single& single = singles_[number];
+      const bool shown = window_showing(single.window, single.page, file_page) != nullptr;
+      (shown ? alive : free_singles_).push_back(number);
     }
-    kept += seen.size();
+    std::sort(alive.begin(), alive.end(),
+              [&](u32 left, u32 right) { return place(left) < place(right); });
+    u32* link = &first_single_[file_page];
+    for (std::size_t n = 0; n < alive.size(); ++n) {
+      if (n != 0 && place(alive[n]) == place(alive[n - 1])) {
+        free_singles_.push_back(alive[n]);
+        continue;
+      }
+      *link = alive[n];
+      link = &singles_[alive[n]].next;
+      ++kept;
+    }
+    *link = 0;
   }
   sweep_singles_at_ = std::max<std::size_t>(16384, 2 * kept);
 }

@@ -165,9 +165,21 @@ void ProgramMaker::connect_branches(Program& program, const Pointers& pointers,
   }
 }
 
+/// Mostly flat; else each may be another kind.
+void ProgramMaker::choose_segments(Program& program, Random& random) {
+  if (random.chance(70)) return;
+  for (u8& kind : program.segment_kinds) {
+    if (random.chance(40)) kind = static_cast<u8>(random.below(kSegmentKinds));
+  }
+}
+
 Program ProgramMaker::make(u64 seed, u64 index) const {
   Program program = make_single(seed, index);
   if (longest_ == 1 && environment_ == Environment::User) return program;
+  if (environment_ == Environment::Kernel32) {
+    Random segments(~seed * 0x9E3779B97F4A7C15 + index);
+    choose_segments(program, segments);
+  }
   Random random(seed * 0x9E3779B97F4A7C15 + index);
   const unsigned count = 1 + random.below(longest_);
   if (count == 1 && environment_ == Environment::User) return program;

@@ -4,12 +4,16 @@
 // there.
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
 #include "tests/fuzz/test_case.h"
 
 namespace ringshift::tests {
+
+/// Kinds of segments that a system program may start with.
+inline constexpr unsigned kSegmentKinds = 9;
 
 struct Program {
   struct Part {
@@ -24,6 +28,8 @@ struct Program {
   u32 address = 0;      ///< linear
   CpuImage image;
   std::vector<MemoryPatch> patches;
+  /// What each data segment is to start as, ES to GS: see SystemMachine. 0: flat.
+  std::array<u8, 6> segment_kinds{};
 
   unsigned length() const { return static_cast<unsigned>(code.size()); }
   /// Whether an instruction begins there.
@@ -67,6 +73,7 @@ class ProgramMaker {
                         Random& random) const;
   void append_follower(Program& program, Pointers& pointers, Random& random) const;
   unsigned choose_target(const Program& program, std::size_t from, Random& random) const;
+  static void choose_segments(Program& program, Random& random);
   void connect_branches(Program& program, const Pointers& pointers, Random& random) const;
 
   const Environment environment_;

@@ -80,12 +80,13 @@ int run(int argc, char** argv) {
   for (u64 n = 0; n < epochs; ++n) {
     if (!run_epoch(options, options.first + n, kEpochLength, totals)) return 1;
   }
+  const u64 actions = epochs * kEpochLength;
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
   std::printf(
       "%llu actions in %.1f s: %llu accesses checked exactly, %llu before their INVLPG; "
       "%llu misses, %llu guest faults, %llu to be emulated, %llu window evictions, "
       "%llu table watches\n",
-      static_cast<unsigned long long>(epochs * kEpochLength), taken.count(),
+      static_cast<unsigned long long>(actions), taken.count(),
       static_cast<unsigned long long>(totals.exact), static_cast<unsigned long long>(totals.loose),
       static_cast<unsigned long long>(totals.misses),
       static_cast<unsigned long long>(totals.guest_faults),

@@ -9,7 +9,6 @@ namespace ringshift::tests {
 
 using cpu::AccessType;
 using cpu::Privilege;
-using mmu::FaultClass;
 
 namespace {
 
@@ -60,6 +59,9 @@ ShadowWorld::ShadowWorld(u64 seed)
   mmu::ShadowLimits limits;
   limits.mappings = random_.pick<u64>({40, 200, 1000, 20'000});
   limits.windows = random_.pick<u32>({2, 4, 64});
+  limits.regions = random_.pick<u64>({1, 1100, 32'768});
+  limits.tables = random_.pick<u64>({1, 8, 16'384});
+  limits.lines_looked_into = random_.pick<u64>({1, 5, 32'768});
   limits.spaces = random_.pick<u32>({1, 3, 64});
   limits.pages_per_miss = random_.pick<u32>({1, 8, 64, 1024});
   limits.quiet_checks = random_.pick<u32>({1, 3, 20, 1000});

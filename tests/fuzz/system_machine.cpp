@@ -261,6 +261,44 @@ void SystemMachine::restore(const Range& range) {
   }
 }
 
+cpu::SegmentRegister SystemMachine::segment_of_kind(unsigned kind, SegmentName name) {
+  constexpr u8 kReadOnly = 1, kDown = 7;
+  cpu::SegmentRegister segment = flat_segment(0x10, 3);
+  switch (kind) {
+    case 1:  // valid above its limit
+      segment.type = kDown;
+      segment.limit = 0xFFF;
+      break;
+    case 2:
+      segment.limit = 0xFFFF'EFFF;
+      break;
+    case 3:
+      segment.limit = layout::kData + 0x1FFF;
+      break;
+    case 4:
+      segment.base = 0x10;
+      break;
+    case 5:
+      segment.base = 0xFFFF'FFF8;
+      segment.limit = 0x7FFF'FFFF;
+      break;
+    case 6:  // 16 bits
+      segment.base = layout::kStack & ~u64{0xFFFF};
+      segment.limit = 0xFFFF;
+      segment.big = segment.granular = false;
+      break;
+    case 7:
+      if (name != SegmentName::SS) segment.type = kReadOnly;
+      break;
+    case 8:
+      if (name != SegmentName::SS) segment = {};  // a null selector's
+      break;
+    default:
+      break;
+  }
+  return segment;
+}
+
 void SystemMachine::prepare(const Program& program, std::span<const u8> data,
                             std::span<const u8> stack) {
   if (run_away_) restore({0, guest::kRamSize});
@@ -275,6 +313,11 @@ void SystemMachine::prepare(const Program& program, std::span<const u8> data,
   cpu::State& state = processor_.state;
   state = start_;
   for (unsigned n = 0; n < 8; ++n) state.gpr[n] = program.image.gpr[n];
+  for (unsigned n = 0; n < 6; ++n) {
+    const auto name = static_cast<SegmentName>(n);
+    const unsigned kind = program.segment_kinds[n];
+    if (kind != 0 && name != SegmentName::CS) state.segments[n] = segment_of_kind(kind, name);
+  }
   state.rip = program.image.eip;
   state.rflags = program.image.eflags | (start_.rflags & cpu::eflags::VM);
   state.extended = program.image.extended;

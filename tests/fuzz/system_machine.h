@@ -22,6 +22,8 @@ class SystemMachine {
                                                        translator::Options options);
 
   /// Everything as it was, with this program in place. `data` and `stack` are those areas.
+  /// As segments start that aren't flat, by Program::segment_kinds.
+  static cpu::SegmentRegister segment_of_kind(unsigned kind, cpu::SegmentName name);
   void prepare(const Program& program, std::span<const u8> data, std::span<const u8> stack);
   /// Until it halts or shuts down. False: it does neither.
   bool run();

@@ -44,15 +44,17 @@ void BlockEmitter::emit_branch() {
       static_cast<u32>(next_eip() + instruction.immediate) & (wide ? 0xFFFFFFFF : 0xFFFF);
   const bool fits =
       direct ? target_in_segment(target) : !wide || mode_.code_limit() == CodeLimit::None;
-  if (mode_.code_limit() == CodeLimit::Strict || !fits) {
+  const u8 opcode = instruction.opcode;
+  const bool call = opcode == 0xE8 || (opcode == 0xFF && group_of(instruction) == kIndirectCall);
+  const bool can_push = !call || segment_kind(cpu::SegmentName::SS) != SegmentKind::Odd;
+  if (mode_.code_limit() == CodeLimit::Strict || !fits || !can_push) {
     call_out(true);
     reachable_ = false;
     return;
   }
-  const u8 opcode = instruction.opcode;
   if (!direct) {
     if (opcode == 0xFF) {
-      emit_indirect(group_of(instruction) == kIndirectCall);
+      emit_indirect(call);
     } else {
       emit_return();
     }

@@ -18,6 +18,11 @@ bool has_high_byte(const Instruction& instruction) {
   return false;
 }
 
+/// Addresses wrap at 4 GiB, and so may what they are made of.
+i32 wrapping_sum(i32 left, i32 right) {
+  return static_cast<i32>(static_cast<u32>(left) + static_cast<u32>(right));
+}
+
 }  // namespace
 
 std::optional<HostMemory> BlockEmitter::memory_operand(unsigned size) {
@@ -31,7 +36,7 @@ std::optional<HostMemory> BlockEmitter::memory_operand(unsigned size) {
         if (direct->index == kNoRegister && displacement > -kClose && displacement < kClose) {
           stack_unchecked_ = false;
         }
-        direct->displacement += pending_;
+        direct->displacement = wrapping_sum(displacement, pending_);
       }
       if (direct->base != kNoRegister && direct->base != cpu::R15 && direct->index != kNoRegister &&
           options_.on(Optimisation::WindowIndex) && !has_high_byte(instruction) &&
@@ -101,7 +106,7 @@ void BlockEmitter::load_effective_offset() {
   i32 displacement = static_cast<i32>(operand.displacement);
   const bool has_base = operand.base != cpu::kNoRegister;
   const bool has_index = operand.index != cpu::kNoRegister;
-  if (has_base && operand.base == cpu::Rsp) displacement += pending_;
+  if (has_base && operand.base == cpu::Rsp) displacement = wrapping_sum(displacement, pending_);
   if (!has_base && !has_index) {
     const u32 mask = instruction.address_size == 2 ? 0xFFFF : 0xFFFFFFFF;
     a_.mov(x86::r8d, static_cast<u32>(displacement) & mask);
@@ -111,11 +116,11 @@ void BlockEmitter::load_effective_offset() {
   while ((1U << shift) < operand.scale) ++shift;
   Mem address;
   if (has_base && has_index) {
-    address = x86::ptr(guest(operand.base).r64(), guest(operand.index).r64(), shift, displacement);
+    address = x86::ptr(guest(operand.base), guest(operand.index), shift, displacement);
   } else if (has_base) {
-    address = x86::ptr(guest(operand.base).r64(), displacement);
+    address = x86::ptr(guest(operand.base), displacement);
   } else {
-    address = Mem(displacement, guest(operand.index).r64(), shift, 0);
+    address = Mem(displacement, guest(operand.index), shift, 0);
   }
   // The sum is cut to 32 bits by the destination, so that no address-size prefix is needed.
   a_.lea(x86::r8d, address);

@@ -27,12 +27,11 @@ bool host_has_bmi2() {
 void BlockEmitter::emit_flag() {
   constexpr u8 kSti = 0xFB, kCld = 0xFC;
   const u8 opcode = current_->instruction.opcode;
-  if (!options_.on(Optimisation::InlineSystem)) {
+  const bool allowed = opcode >= kCld || mode_.has(Mode::kIoPrivileged);
+  if (!allowed || !options_.on(Optimisation::InlineSystem)) {
     call_out(false);
   } else if (opcode >= kCld) {
     a_.mov(CONTEXT_FIELD(direction), opcode == kCld ? 0 : -2);
-  } else if (!mode_.has(Mode::kIoPrivileged)) {
-    call_out(false);
   } else if (opcode == kSti) {
     emit_sti();
   } else {

@@ -64,7 +64,7 @@ extern "C" void ringshift_test_enter_32(u64 code, u64 stack);
 class HostCpu {
  public:
   HostCpu() {
-    void* const wanted = reinterpret_cast<void*>(u64{kArea});  // NOLINT: an address by design
+    void* const wanted = reinterpret_cast<void*>(u64{kArea});
     area_ = static_cast<u8*>(mmap(wanted, kAreaSize, PROT_READ | PROT_WRITE | PROT_EXEC,
                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
     REQUIRE(area_ == wanted);

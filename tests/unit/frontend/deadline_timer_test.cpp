@@ -11,7 +11,6 @@
 
 using namespace ringshift;
 using namespace ringshift::frontend;
-using devices::kNever;
 using devices::Nanoseconds;
 
 namespace {

@@ -62,7 +62,7 @@ TEST_CASE("the screen counts once for each picture") {
   Recorder actions;
   Dialogue dialogue(options, actions);
   dialogue.on_screen("grub> ");
-  for (double now = 0; now < 1; now += 0.01) dialogue.advance(now);
+  for (unsigned hundredths = 0; hundredths < 100; ++hundredths) dialogue.advance(0.01 * hundredths);
   CHECK(actions.keys == "+15 -15 +22 -22 +40 -40 ");
   CHECK_FALSE(dialogue.met());
   dialogue.on_screen("grub> ls\n(fd0)\ngrub> ");

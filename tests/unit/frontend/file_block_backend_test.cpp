@@ -36,7 +36,7 @@ class Folder {
   std::string image(const std::string& file, std::size_t bytes) {
     std::vector<u8> content(bytes);
     for (std::size_t i = 0; i < bytes; ++i) content[i] = pattern(i);
-    const std::string at = name(file);
+    std::string at = name(file);
     std::FILE* out = std::fopen(at.c_str(), "wb");
     REQUIRE(out != nullptr);
     if (bytes != 0) REQUIRE(std::fwrite(content.data(), 1, bytes, out) == bytes);

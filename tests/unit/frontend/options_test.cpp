@@ -127,7 +127,8 @@ TEST_CASE("optimisations to disable") {
     if (!engine_built_in(kind) || optimisations(kind).empty()) continue;
     const std::string engine = "--engine=" + std::string(engine_name(kind));
     const std::string first(optimisations(kind).front());
-    const std::string option = "--disable-opt=" + first + "," + first;
+    std::string option = "--disable-opt=";
+    option.append(first).append(",").append(first);
     const Command one = parse({"run", "x", engine.c_str(), option.c_str()});
     REQUIRE(std::holds_alternative<RunOptions>(one));
     CHECK(std::get<RunOptions>(one).engine.disabled_optimisations ==

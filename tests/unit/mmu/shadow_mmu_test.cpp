@@ -8,7 +8,6 @@
 #include "tests/unit/mmu/window_touch.h"
 
 using namespace ringshift;
-using cpu::AccessType;
 using cpu::PagingContext;
 using cpu::Privilege;
 using mmu::FaultClass;

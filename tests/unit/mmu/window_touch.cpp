@@ -64,7 +64,7 @@ WindowTouch::Outcome WindowTouch::touch(u64 base, u64 linear, std::optional<u32>
   touching.address = base + linear;
   touching.faults = 0;
   touching.verdict = mmu::FaultClass::Mapped;
-  volatile u32* place = reinterpret_cast<volatile u32*>(base + linear);  // NOLINT: a place
+  volatile u32* place = reinterpret_cast<volatile u32*>(base + linear);
   volatile u32 read = 0;
   if (sigsetjmp(touching.out, 0) == 0) {
     if (value.has_value()) {

@@ -1,5 +1,7 @@
 // Code at the edges of what windows, stubs and caches are made for: the translator must come to
 // what the interpreter comes to.
+#include <malloc.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,6 +88,15 @@ TEST_CASE("accesses that wrap at 4 GiB") {
        .code = {0x89, 0x04, 0xCD, 0x10, 0, 0, 0},
        .eax = 5,
        .ecx = 0x3FFFFFFF},
+      {.what = "the largest displacement from ESP behind a pop",
+       .code = {0x58, 0x8B, 0x8C, 0x24, 0xFF, 0xFF, 0xFF, 0x7F, 0x03, 0x8C, 0x34, 0xFE, 0xFF, 0xFF,
+                0x7F},
+       .esp = 0x8000'0100,
+       .esi = 0x10},
+      {.what = "the smallest displacement from ESP behind a push",
+       .code = {0x50, 0x8B, 0x8C, 0x24, 0, 0, 0, 0x80, 0x03, 0x8C, 0x34, 2, 0, 0, 0x80},
+       .esp = 0x8020'0100,
+       .esi = 0x10},
       {.what = "push at ESP 0", .code = {0x50, 0x51}, .eax = 1, .ecx = 2, .esp = 0},
       {.what = "push at ESP 2", .code = {0x50, 0x51}, .eax = 0x01020304, .ecx = 2, .esp = 2},
       {.what = "pop at the top", .code = {0x58, 0x59}, .esp = kTop - 3},
@@ -155,6 +166,64 @@ TEST_CASE("code up to the end of 4 GiB goes on at 0") {
     one->map().write_value({0}, 0xF4'1234'5678, 5);
     CHECK(one->run() == cpu::Exit::Shutdown);
   }
+}
+
+TEST_CASE("calls on a stack segment that grows down") {
+  const Case cases[] = {
+      // call f; nop; f: pop ecx
+      {.what = "direct", .code = {0xE8, 1, 0, 0, 0, 0x90, 0x59}},
+      // mov ebx, f; call ebx; nop; f: pop ecx
+      {.what = "indirect", .code = {0xBB, 8, 0, 1, 0, 0xFF, 0xD3, 0x90, 0x59}},
+      // push f; call [esp]; nop; f: pop ecx
+      {.what = "indirect, from the stack",
+       .code = {0x68, 9, 0, 1, 0, 0xFF, 0x14, 0x24, 0x90, 0x59}},
+      // push f; ret 4; nop; f: nop
+      {.what = "return", .code = {0x68, 9, 0, 1, 0, 0xC2, 4, 0, 0x90, 0x90}},
+  };
+  for (const Case& test : cases) {
+    INFO(test.what);
+    SmallMachine reference(Kind::Interpreter), machine(Kind::Translator);
+    for (unsigned round = 0; round < 3; ++round) {
+      for (SmallMachine* one : {&reference, &machine}) {
+        prepare(*one, test);
+        cpu::SegmentRegister& stack = one->state().segment(cpu::SegmentName::SS);
+        stack.type = 7;  // data, expand-down, writable: valid above the limit. SDM 3A table 3-1
+        stack.limit = 0xFFF;
+        one->processor().update_attention();
+        CHECK(one->run() == cpu::Exit::Halt);
+      }
+      for (const auto reg : {cpu::Rcx, cpu::Rbx, cpu::Rsp}) {
+        CHECK(machine.state().gpr[reg] == reference.state().gpr[reg]);
+      }
+      CHECK(memory_of(machine, SmallMachine::kStack - 16, 16) ==
+            memory_of(reference, SmallMachine::kStack - 16, 16));
+    }
+    CHECK(reference.state().gpr[cpu::Rsp] != 0);
+  }
+}
+
+TEST_CASE("code that can't be translated leaves nothing behind") {
+  // again: dec ecx; jnz again; hlt, in a device.
+  struct Device : IoHandler {
+    u64 io_read(u64 address, unsigned) override {
+      return Bytes{0x49, 0x75, 0xFD, 0xF4}[address & 3];
+    }
+    void io_write(u64, u64, unsigned) override {}
+  } device;
+  constexpr u32 kDevice = 0x2000000, kRounds = 50'000;
+  const auto kept = [&](Kind kind) {
+    SmallMachine machine(kind);
+    REQUIRE(machine.map().map_mmio({kDevice}, kPageSize, "code", device).ok());
+    machine.load(Bytes{0xFF, 0xE0});  // jmp eax
+    machine.state().gpr[cpu::Rax] = kDevice;
+    machine.state().gpr[cpu::Rcx] = kRounds;
+    const std::size_t before = mallinfo2().uordblks;
+    CHECK(machine.run() == cpu::Exit::Halt);
+    CHECK(machine.state().rip == kDevice + 4);
+    return mallinfo2().uordblks - before;
+  };
+  // The interpreter has decoded instructions in it, up to a limit of its own.
+  CHECK(kept(Kind::Translator) < kept(Kind::Interpreter) + (std::size_t{2} << 20));
 }
 
 TEST_CASE("calls deeper than the host's call stack") {
@@ -308,10 +377,8 @@ TEST_CASE("a fault of the monitor's own is reported with the guest's state, and 
     dup2(pipe_ends[1], STDERR_FILENO);
     std::signal(SIGSEGV, SIG_DFL);
     SmallMachine machine(Kind::Translator);
-    machine.port = [](u16) {
-      volatile u32* const nowhere = nullptr;
-      return *nowhere;
-    };
+    void* const forbidden = mmap(nullptr, kPageSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    machine.port = [forbidden](u16) { return *static_cast<volatile u32*>(forbidden); };
     // mov ebx, 12345678h; in al, dx
     machine.load(Bytes{0xBB, 0x78, 0x56, 0x34, 0x12, 0xEC, 0xF4});
     machine.run();
