@@ -92,9 +92,7 @@ Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode) {
     store_.unmake();
     return nullptr;
   }
-  BlockEmitter emitter(stubs_, options_, store_, area_.next());
-  emitter.emit(block, source_);
-  if (area_.append(emitter.code()) == nullptr) {
+  if (area_.append(emitter_.emit(block, source_, area_.next())) == nullptr) {
     block.dead = true;
     return nullptr;
   }
@@ -127,43 +125,55 @@ void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
   std::size_t offset = first;
   u64 farthest = 0;  ///< EIP that a branch of this block jumps forward to
   while (source.size() < kLongestBlock && offset < kPageSize) {
-    SourceInstruction item;
+    SourceInstruction& item = source.emplace_back();
     item.eip = static_cast<u32>(rip + (offset - first));
     const DecodeStatus status = interpreter_.decoder().decode(
         {page + offset, kPageSize - offset}, processor_.decode_mode(), item.instruction);
-    if (status == DecodeStatus::NeedsMoreBytes) {
-      if (source.empty()) decode_crossing(rip, place, mode, source, block);
+    item.decoded = status == DecodeStatus::Ok;
+    if (!item.decoded) item.instruction = undecoded();
+    if (item.decoded) note_site_kind(item, place.address.page().value + offset);
+    if (status == DecodeStatus::NeedsMoreBytes || !fits(source, cs.limit)) {
+      source.pop_back();
+      if (status == DecodeStatus::NeedsMoreBytes && source.empty()) {
+        decode_crossing(rip, place, mode, source, block);
+      }
       break;
     }
-    const u64 last = u64{item.eip} + (status == DecodeStatus::Ok ? item.instruction.length : 1) - 1;
-    if (last > cs.limit) break;
-    if (status != DecodeStatus::Ok) {
-      if (lockstep_ && !source.empty()) break;  // can't be compared
-      item.decoded = false;
-      item.instruction = Instruction{};
-      item.instruction.length = 1;
-      source.push_back(item);
-      ++offset;
-      break;
-    }
-    note_site_kind(item, place.address.page().value + offset);
-    // A block is compared as a whole or not at all.
-    if (lockstep_ && !source.empty() && !Lockstep::on_trial(item)) break;
     offset += item.instruction.length;
-    source.push_back(item);
-    const Instruction& instruction = source.back().instruction;
-    const u64 next = u64{item.eip} + instruction.length;
-    if (instruction.operands[0].kind == cpu::OperandKind::RelativeBranch &&
-        instruction.control_flow == ControlFlow::Conditional) {
-      farthest = std::max(farthest, (next + instruction.immediate) & 0xFFFFFFFF);
-    }
-    if (lockstep_ && !Lockstep::on_trial(source.back())) break;
-    const bool ends =
-        (instruction.policy == cpu::TranslationPolicy::EmulateAndLeave && !may_stay(instruction)) ||
-        (instruction.control_flow == ControlFlow::Near && instruction.opcode != 0xE8);
-    if (ends && farthest != next) break;
+    if (ends_block(item, farthest)) break;
   }
   if (!block.crosses_page) block.bytes = static_cast<u16>(offset - first);
+}
+
+/// What stands for an instruction that only the interpreter can make something of.
+cpu::Instruction Translator::undecoded() {
+  Instruction instruction;
+  instruction.length = 1;
+  return instruction;
+}
+
+/// Whether the last of the instructions lies in the segment, and may be in a block with the others:
+/// one is compared as a whole or not at all.
+bool Translator::fits(std::span<const SourceInstruction> source, u32 limit) const {
+  const SourceInstruction& last = source.back();
+  if (u64{last.eip} + last.instruction.length - 1 > limit) return false;
+  return !lockstep_ || source.size() == 1 || Lockstep::on_trial(last);
+}
+
+/// No instruction behind this one belongs to its block. `farthest` is the EIP up to which branches
+/// of the block jump over what is between.
+bool Translator::ends_block(const SourceInstruction& item, u64& farthest) const {
+  if (!item.decoded || (lockstep_ && !Lockstep::on_trial(item))) return true;
+  const Instruction& instruction = item.instruction;
+  const u64 next = u64{item.eip} + instruction.length;
+  if (instruction.operands[0].kind == cpu::OperandKind::RelativeBranch &&
+      instruction.control_flow == ControlFlow::Conditional) {
+    farthest = std::max(farthest, (next + instruction.immediate) & 0xFFFFFFFF);
+  }
+  const bool ends =
+      (instruction.policy == cpu::TranslationPolicy::EmulateAndLeave && !may_stay(instruction)) ||
+      (instruction.control_flow == ControlFlow::Near && instruction.opcode != 0xE8);
+  return ends && farthest != next;
 }
 
 /// A single instruction whose bytes go on in the next page.

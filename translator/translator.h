@@ -104,6 +104,9 @@ class Translator final : public cpu::Engine,
                     std::vector<SourceInstruction>& source, Block& block);
   void decode_crossing(u64 rip, const CodePlace& place, Mode mode,
                        std::vector<SourceInstruction>& source, Block& block);
+  static cpu::Instruction undecoded();
+  bool fits(std::span<const SourceInstruction> source, u32 limit) const;
+  bool ends_block(const SourceInstruction& item, u64& farthest) const;
   void note_site_kind(SourceInstruction& item, u64 address) const;
   void bury_doomed();
   void make_room();
@@ -142,6 +145,7 @@ class Translator final : public cpu::Engine,
   cpu::CodeArea area_;
   Stubs stubs_;
   BlockStore store_;
+  BlockEmitter emitter_{stubs_, options_, store_};
   LaneCache lanes_;
   Context context_;
   std::unique_ptr<Lockstep> lockstep_;
