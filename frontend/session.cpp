@@ -72,7 +72,7 @@ int Session::poll_timeout() const {
 
 void Session::step() {
   // A UART sends byte after byte: those behind the first are left to gather, not fetched singly.
-  constexpr int kGatherMilliseconds = 2;
+  constexpr int kGatherMilliseconds = 5;
   const bool gather = std::exchange(took_output_, false);
   std::vector<pollfd> files = {{signals_.file(), POLLIN, 0}};
   if (!gather) files.push_back({wake_.file(), POLLIN, 0});

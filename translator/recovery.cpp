@@ -60,6 +60,8 @@ Verdict Translator::on_fault(HostFault& fault) {
           count(cpu::ExitCause::FaultMapped);
           return Verdict::Resume;
         case mmu::FaultClass::GuestFault:
+          faulted_ = {FaultedAccess::Stage::Raised, u64{block->eip} + point.guest_offset, offset,
+                      window_.space};
           break;
         case mmu::FaultClass::Device:
         case mmu::FaultClass::Watched:

@@ -97,6 +97,9 @@ cpu::Exit Translator::run() {
     }
     if (processor_.attention()) {
       if (processor_.take_kick()) return cpu::Exit::Kicked;
+      if (faulted_.stage == FaultedAccess::Stage::Raised && faulted_.rip == state.rip) {
+        faulted_.stage = FaultedAccess::Stage::Resumed;
+      }
       if (interpret_one()) continue;
       // Not before the events have been looked at: one may wake a processor that has just halted.
       if (state.activity == Activity::Halted) return cpu::Exit::Halt;
@@ -146,6 +149,16 @@ void Translator::refresh() {
   if (segments_stale_) {
     segments_stale_ = false;
     view_segments();
+  }
+  if (faulted_.stage == FaultedAccess::Stage::Resumed) map_resumed();
+}
+
+/// As for a read, whatever the access was: should something have come before it after all, the
+/// processor may have set accessed bits, but not dirty bits. SDM 3A §4.8.
+void Translator::map_resumed() {
+  faulted_.stage = FaultedAccess::Stage::None;
+  if (faulted_.space == window_.space) {
+    shadow_->resolve({faulted_.linear}, cpu::AccessType::Read);
   }
 }
 

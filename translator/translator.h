@@ -189,6 +189,19 @@ class Translator final : public cpu::Engine,
   PageLinks page_links_;
   std::vector<SourceInstruction> source_;
 
+  /// The guest's page fault last raised: where, and by which instruction. That is resumed with RF
+  /// set, which makes it the interpreter's; then its page is mapped for what follows, which spares
+  /// a host fault.
+  struct FaultedAccess {
+    enum class Stage : u8 { None, Raised, Resumed };
+    Stage stage = Stage::None;
+    u64 rip = 0;
+    u64 linear = 0;
+    u32 space = 0;
+  };
+  FaultedAccess faulted_;
+  void map_resumed();
+
   std::atomic<int> thread_{0};
   std::atomic<bool> woken_{false};  ///< a signal of wake()'s is on its way
   u64 translated_ = 0;
