@@ -35,12 +35,20 @@ Block* BlockStore::find(PhysicalAddress address, u32 eip, Mode mode) const {
 
 Block* BlockStore::find_or_share(PhysicalAddress address, u32 eip, Mode mode) {
   if (Block* block = find(address, eip, mode)) return block;
-  Block* block = buckets_[bucket_of(address, eip, mode)];
-  while (block != nullptr && (block->address != address || block->eip != eip ||
-                              !share(*block, block->mode.seldom_used_difference(mode)))) {
-    block = block->next_in_bucket;
+  if (separate_.contains(address.value)) return nullptr;
+  for (Block* block = buckets_[bucket_of(address, eip, mode)]; block != nullptr;
+       block = block->next_in_bucket) {
+    if (block->address != address || block->eip != eip) continue;
+    const u32 difference = block->mode.bits() ^ mode.bits();
+    if ((difference & ~Mode::kSeldomUsed) == 0 && share(*block, Mode::kSeldomUsed)) return block;
   }
-  return block;
+  return nullptr;
+}
+
+void BlockStore::keep_separate(PhysicalAddress address) {
+  constexpr std::size_t kMostSeparate = 1U << 14;
+  if (separate_.size() >= kMostSeparate) separate_.clear();
+  separate_.insert(address.value);
 }
 
 bool BlockStore::share(Block& block, u32 bits) {
@@ -159,6 +167,7 @@ void BlockStore::clear() {
   blocks_.clear();
   exits_.clear();
   call_outs_.clear();
+  separate_.clear();
   footprint_ = 0;
   ++deaths_;
 }

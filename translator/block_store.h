@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -33,6 +34,8 @@ class BlockStore final : public EmissionSink {
   Block* find_or_share(PhysicalAddress address, u32 eip, Mode mode);
   /// Makes the block run whatever the bits of the mode are. False: it isn't indifferent to them.
   bool share(Block& block, u32 bits);
+  /// What lies there leads to blocks that are not indifferent: from now on each mode has its own.
+  void keep_separate(PhysicalAddress address);
   /// A new block, not yet to be found.
   Block& make(PhysicalAddress address, u32 eip, Mode mode);
   /// There is nothing to be translated there after all: the block made last is no more.
@@ -93,6 +96,7 @@ class BlockStore final : public EmissionSink {
   std::deque<ExitSite> exits_;
   std::deque<CallOut> call_outs_;
   std::unordered_map<u64, CodePage> pages_;  ///< by frame number
+  std::unordered_set<u64> separate_;         ///< addresses
   u64 deaths_ = 0;
   u64 killed_ = 0;
   std::size_t footprint_ = 0;

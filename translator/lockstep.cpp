@@ -35,13 +35,15 @@ bool is_fpu(TranslationPolicy policy) {
   }
 }
 
+bool uses_mmx(const cpu::Instruction& instruction) {
+  return instruction.policy == TranslationPolicy::Mmx ||
+         instruction.policy == TranslationPolicy::SimdMmx;
+}
+
 /// Whether it raises what an earlier x87 instruction has left pending. SDM 1 §8.6, §11.5.3.
 bool takes_pending_exception(const cpu::Instruction& instruction) {
   const TranslationPolicy policy = instruction.policy;
-  if (policy != TranslationPolicy::X87 && policy != TranslationPolicy::Mmx &&
-      policy != TranslationPolicy::SimdMmx) {
-    return false;
-  }
+  if (policy != TranslationPolicy::X87 && !uses_mmx(instruction)) return false;
   const std::string_view name = cpu::mnemonic_name(instruction.mnemonic);
   return !name.starts_with("fn") || name == "fnop";
 }
@@ -51,10 +53,50 @@ bool is_repeated_string(const cpu::Instruction& instruction) {
          instruction.repeat != cpu::RepeatPrefix::None;
 }
 
+template <typename T>
+u64 load_as(const u8* host) {
+  T value;
+  std::memcpy(&value, host, sizeof value);
+  return value;
+}
+
+/// Most have one of four sizes, which are quicker known than not.
 u64 load(const u8* host, u32 size) {
+  switch (size) {
+    case 1:
+      return load_as<u8>(host);
+    case 2:
+      return load_as<u16>(host);
+    case 4:
+      return load_as<u32>(host);
+    case 8:
+      return load_as<u64>(host);
+    default:
+      break;
+  }
   u64 value = 0;
   std::memcpy(&value, host, size);
   return value;
+}
+
+void store(u8* host, u64 value, u32 size) {
+  switch (size) {
+    case 1:
+      std::memcpy(host, &value, 1);
+      break;
+    case 2:
+      std::memcpy(host, &value, 2);
+      break;
+    case 4:
+      std::memcpy(host, &value, 4);
+      break;
+    case 8:
+      std::memcpy(host, &value, 8);
+      break;
+    default:
+      std::memcpy(host, &value, size);
+      break;
+  }
 }
 
 constexpr u64 mask_of(u32 size) {
@@ -117,14 +159,18 @@ void Lockstep::remember(const Block& block, std::span<const SourceInstruction> s
 /// On trial, writes go to memory behind the map's back: nobody need hear of what is taken back.
 bool Lockstep::on_write(PhysicalAddress address, u64 value, unsigned size) {
   if (!trying_) return true;
-  const auto backing = map_.backing(address.page());
-  if (denied_ || !backing || !backing->writable) {
-    denied_ = true;
-    return false;
+  if (denied_) return false;
+  const cpu::HostPage page = map_.host_page(address.page());
+  u8* host = page.write;
+  if (host == nullptr) {  // not memory, or watched
+    const auto backing = map_.backing(address.page());
+    denied_ = !backing || !backing->writable;
+    if (denied_) return false;
+    host = const_cast<u8*>(page.read);
   }
-  u8* host = const_cast<u8*>(map_.host_page(address.page()).read) + address.page_offset();
-  writes_.push_back({host, load(host, size), 0, address, size});
-  std::memcpy(host, &value, size);
+  host += address.page_offset();
+  writes_.push_back({host, load(host, size), 0, 0, address, size});
+  store(host, value, size);
   return false;
 }
 
@@ -134,13 +180,23 @@ bool Lockstep::on_device_read(PhysicalAddress, unsigned) {
   return false;
 }
 
+void Lockstep::note_end() {
+  for (Write& write : writes_) write.at_end = load(write.host, write.size);
+}
+
+/// Of a part of the trial repeated: its writes are the first of all.
+void Lockstep::keep_ends() {
+  const std::size_t count = std::min(writes_.size(), all_writes_.size());
+  for (std::size_t i = 0; i < count; ++i) writes_[i].at_end = all_writes_[i].at_end;
+}
+
 void Lockstep::expect_writes() {
   for (Write& write : writes_) write.expected = load(write.host, write.size);
 }
 
-void Lockstep::undo_writes() {
-  for (std::size_t i = writes_.size(); i-- > 0;) {
-    std::memcpy(writes_[i].host, &writes_[i].before, writes_[i].size);
+void Lockstep::undo(std::span<const Write> writes) {
+  for (std::size_t i = writes.size(); i-- > 0;) {
+    store(writes[i].host, writes[i].before, writes[i].size);
   }
 }
 
@@ -237,21 +293,27 @@ void Lockstep::begin(const Block& block) {
   take(before_);
   states_.clear();
   writes_.clear();
+  rest_.clear();
   trying_ = true;
   try_instructions(source_->instructions.size());
   if (outcome_ != Outcome::Completed) {
+    note_end();
     // What the last instruction has done of its work must go.
     const Outcome outcome = outcome_;
-    undo_writes();
+    undo(writes_);
     restore(before_);
     states_.clear();
+    all_writes_ = writes_;
     try_instructions(executed_);
+    keep_ends();
+    rest_.assign(all_writes_.begin() + static_cast<std::ptrdiff_t>(writes_.size()),
+                 all_writes_.end());
     outcome_ = outcome;
   }
   trying_ = false;
   take(expected_);
   expect_writes();
-  undo_writes();
+  undo(writes_);
   restore(before_);
   state.sti_shadow = sti_shadow;
   processor_.string_iterations = iterations;
@@ -345,10 +407,15 @@ bool Lockstep::compare_within(std::size_t executed) {
   take(is);
   const bool sti_shadow = state.sti_shadow;
   const u64 iterations = processor_.string_iterations;
+  const std::size_t whole_writes = writes_.size();
   all_writes_ = writes_;
-  std::vector<u64> found(writes_.size());
-  for (std::size_t i = 0; i < found.size(); ++i) found[i] = load(writes_[i].host, writes_[i].size);
-  undo_writes();
+  all_writes_.insert(all_writes_.end(), rest_.begin(), rest_.end());
+  std::vector<u64> found(all_writes_.size());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    found[i] = load(all_writes_[i].host, all_writes_[i].size);
+    if (outcome == Outcome::Completed) all_writes_[i].at_end = all_writes_[i].expected;
+  }
+  undo(all_writes_);
   restore(before_);
   trying_ = true;
   try_instructions(executed);
@@ -359,12 +426,13 @@ bool Lockstep::compare_within(std::size_t executed) {
   if (foretold && is_repeated_string(next.instruction) && done != 0) {
     try_iterations(next.instruction, done);
   }
+  keep_ends();
   trying_ = false;
   take(expected_);
   expect_writes();
-  undo_writes();
+  undo(writes_);
   for (std::size_t i = 0; i < found.size(); ++i) {
-    std::memcpy(all_writes_[i].host, &found[i], all_writes_[i].size);
+    store(all_writes_[i].host, found[i], all_writes_[i].size);
   }
   restore(is);
   state.sti_shadow = sti_shadow;
@@ -375,7 +443,8 @@ bool Lockstep::compare_within(std::size_t executed) {
     expected_ = whole;
     executed_ = whole_executed;
     outcome_ = outcome;
-    writes_ = all_writes_;
+    all_writes_.resize(whole_writes);
+    writes_.swap(all_writes_);
   }
   return agrees;
 }
@@ -442,12 +511,18 @@ void Lockstep::compare_fpu() {
       {"xmm high", image::kXmm + 8, 8, 8},
   };
   constexpr unsigned kRegisterBytes = 16;
-  const cpu::ExtendedState& a = expected_.extended;
+  cpu::ExtendedState a = expected_.extended;
   cpu::ExtendedState b = processor_.state.extended;
   if (at_fault_) {
     // An unmasked SIMD exception has left its flag in MXCSR. SDM 1 §11.5.3.
     constexpr u32 kFlags = 0x3F;
     image::store<u32>(b, image::kMxcsr, (image::mxcsr(b) & ~kFlags) | (image::mxcsr(a) & kFlags));
+    // Before an MMX instruction stores, the x87 stack has become the register file.
+    const auto at = stopped_at();
+    if (at && uses_mmx(source_->instructions[*at].instruction)) {
+      image::enter_mmx(a);
+      image::enter_mmx(b);
+    }
   }
   for (const Field& field : kFields) {
     for (unsigned i = 0; i < field.count; ++i) {
@@ -461,10 +536,14 @@ void Lockstep::compare_fpu() {
   }
 }
 
+/// An access that the translated code gives to the interpreter, because of a device or of watched
+/// code, has walked the page tables before: which the block itself may have written.
 void Lockstep::compare_memory() {
+  constexpr u64 kWalked = 0x60;  // accessed, dirty
   for (const Write& write : writes_) {
     const u64 is = load(write.host, write.size);
     if (is == write.expected) continue;
+    if (at_fault_ && is == (write.expected | (write.at_end & kWalked))) continue;
     char name[32];
     std::snprintf(name, sizeof name, "memory %08llx",
                   static_cast<unsigned long long>(write.address.value));

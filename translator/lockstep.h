@@ -64,7 +64,8 @@ class Lockstep final : private mmu::AccessJournal {
   struct Write {
     u8* host;
     u64 before;
-    u64 expected;  ///< there when the trial ended
+    u64 expected;  ///< there when the trial, or the part of it that is repeated, ended
+    u64 at_end;    ///< there when the trial ended, before anything was taken back
     PhysicalAddress address;
     u32 size;
   };
@@ -93,8 +94,10 @@ class Lockstep final : private mmu::AccessJournal {
   bool step(const SourceInstruction& source);
   void keep_state();
   void try_iterations(const cpu::Instruction& instruction, u64 iterations);
+  void note_end();
+  void keep_ends();
   void expect_writes();
-  void undo_writes();
+  static void undo(std::span<const Write> writes);
   std::optional<std::size_t> stopped_at() const;
   bool compare_at(std::size_t executed);
   bool compare_within(std::size_t executed);
@@ -125,7 +128,8 @@ class Lockstep final : private mmu::AccessJournal {
   Snapshot before_;
   Snapshot expected_;
   std::vector<Write> writes_;
-  std::vector<Write> all_writes_;  ///< of the whole trial, while a part of it is repeated
+  std::vector<Write> rest_;        ///< of the instruction that the trial didn't get through
+  std::vector<Write> all_writes_;  ///< both, while a part of the trial is repeated
   u64 compared_ = 0;
   std::string differences_;
   std::string report_;

@@ -41,16 +41,6 @@ CodeLimit code_limit_of(const SegmentRegister& cs) {
 
 }  // namespace
 
-u32 Mode::seldom_used_difference(Mode other) const {
-  const u32 difference = bits_ ^ other.bits_;
-  if ((difference & ~kSeldomUsed) != 0) return ~u32{0};
-  u32 segments = 0;
-  for (const SegmentName name : {SegmentName::FS, SegmentName::GS}) {
-    if ((difference & segment_bits(name)) != 0) segments |= segment_bits(name);
-  }
-  return segments;
-}
-
 Mode Mode::of(const State& state) {
   u32 bits = 0;
   const auto set = [&](u32 bit, bool on) { bits |= on ? bit : 0; };

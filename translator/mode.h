@@ -58,13 +58,8 @@ class Mode {
   static constexpr u32 segment_bits(cpu::SegmentName name) { return 3U << segment_shift(name); }
   CodeLimit code_limit() const { return static_cast<CodeLimit>(bits_ >> kLimitShift & 3); }
   constexpr u32 bits() const { return bits_; }
-  /// Kinds of segments that much code never looks at: kernels run with one of them as the process
-  /// left it.
-  static constexpr u32 kSeldomUsed = 3U << (16 + 2 * static_cast<unsigned>(cpu::SegmentName::FS)) |
-                                     3U << (16 + 2 * static_cast<unsigned>(cpu::SegmentName::GS));
-  /// The segments, both bits of each, in whose kinds the two differ, if they differ in nothing
-  /// else; all bits otherwise.
-  u32 seldom_used_difference(Mode other) const;
+  /// The kind of GS: most code never looks at it, and kernels run with it as a process left it.
+  static constexpr u32 kSeldomUsed = 3U << (16 + 2 * static_cast<unsigned>(cpu::SegmentName::GS));
   friend constexpr bool operator==(Mode, Mode) = default;
 
  private:

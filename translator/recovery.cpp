@@ -115,6 +115,7 @@ void Translator::note_interrupt(const HostFault& fault) {
 }
 
 void Translator::on_interrupt_outside(const HostFault& fault) {
+  if (stepping_ && fault.signal == SIGTRAP) return;  // step_on() goes on
   note_interrupt(fault);
   // The interpreter may be in the middle of a repeated instruction.
   processor_.kick();

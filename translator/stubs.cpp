@@ -217,6 +217,10 @@ class StubEmitter {
     a_.jecxz(x86::ecx, none);
     store_vectors(x86::r8);
     a_.bind(none);
+    a_.movzx(x86::ecx, x86::word_ptr(x86::r8, cpu::image::kOpcode));
+    a_.mov(CONTEXT_FIELD(x87_opcode), x86::cx);
+    a_.mov(x86::ecx, x86::dword_ptr(x86::r8, cpu::image::kDataOffset));
+    a_.mov(CONTEXT_FIELD(x87_data), x86::ecx);
     a_.fxrstor64(x86::ptr(x86::r8));
     a_.mov(CONTEXT_FIELD(vectors_absent), 0);
     a_.mov(CONTEXT_FIELD(x87_absent), 0);

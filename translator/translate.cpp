@@ -18,18 +18,31 @@ constexpr std::size_t kLongestBlock = 64;
 }  // namespace
 
 std::optional<Translator::CodePlace> Translator::locate(u64 linear) {
+  if (const auto known = located_before(linear)) return known;
   const u64 page = linear & ~kPageMask;
-  const u64 side = (u64{window_.space} << 1 | (mode_.has(Mode::kUser) ? 1 : 0));
-  const u64 key = page | side << 32;
-  FetchEntry& entry = fetches_[((linear >> kPageShift) ^ side * 0x55) % fetches_.size()];
-  if (entry.key != key || entry.generation != fetch_generation_) {
-    const cpu::TranslateResult result = shadow_->fetch({page});
-    const auto* translation = std::get_if<cpu::Translation>(&result);
-    if (translation == nullptr) return std::nullopt;
-    entry = {key, fetch_generation_, processor_.memory().mask_a20(translation->address),
-             translation->global};
-  }
+  const cpu::TranslateResult result = shadow_->fetch({page});
+  const auto* translation = std::get_if<cpu::Translation>(&result);
+  if (translation == nullptr) return std::nullopt;
+  FetchEntry& entry = fetch_entry(page);
+  entry = {fetch_key(page), fetch_generation_, processor_.memory().mask_a20(translation->address),
+           translation->global};
   return CodePlace{entry.physical + (linear & kPageMask), entry.global};
+}
+
+std::optional<Translator::CodePlace> Translator::located_before(u64 linear) {
+  const FetchEntry& entry = fetch_entry(linear);
+  if (entry.key != fetch_key(linear) || entry.generation != fetch_generation_) return std::nullopt;
+  return CodePlace{entry.physical + (linear & kPageMask), entry.global};
+}
+
+u64 Translator::fetch_key(u64 linear) const {
+  const u64 side = u64{window_.space} << 1 | (mode_.has(Mode::kUser) ? 1 : 0);
+  return (linear & ~kPageMask) | side << 32;
+}
+
+Translator::FetchEntry& Translator::fetch_entry(u64 linear) {
+  const u64 key = fetch_key(linear);
+  return fetches_[((key >> kPageShift) ^ (key >> 32) * 0x55) % fetches_.size()];
 }
 
 /// The block at CS:`rip`, or null where only the interpreter can go on.
@@ -79,13 +92,12 @@ Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode) {
     store_.unmake();
     return nullptr;
   }
-  BlockEmitter emitter(stubs_, options_, store_, area_.next());
-  emitter.emit(block, source_);
-  if (area_.append(emitter.code()) == nullptr) {
+  if (area_.append(emitter_.emit(block, source_, area_.next())) == nullptr) {
     block.dead = true;
     return nullptr;
   }
   store_.publish(block);
+  connect_known(block);
   if (lockstep_) lockstep_->remember(block, source_);
   if (listing_) listing_->add(block, source_);
   if (perf_map_) perf_map_->add(block);
@@ -113,43 +125,55 @@ void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
   std::size_t offset = first;
   u64 farthest = 0;  ///< EIP that a branch of this block jumps forward to
   while (source.size() < kLongestBlock && offset < kPageSize) {
-    SourceInstruction item;
+    SourceInstruction& item = source.emplace_back();
     item.eip = static_cast<u32>(rip + (offset - first));
     const DecodeStatus status = interpreter_.decoder().decode(
         {page + offset, kPageSize - offset}, processor_.decode_mode(), item.instruction);
-    if (status == DecodeStatus::NeedsMoreBytes) {
-      if (source.empty()) decode_crossing(rip, place, mode, source, block);
+    item.decoded = status == DecodeStatus::Ok;
+    if (!item.decoded) item.instruction = undecoded();
+    if (item.decoded) note_site_kind(item, place.address.page().value + offset);
+    if (status == DecodeStatus::NeedsMoreBytes || !fits(source, cs.limit)) {
+      source.pop_back();
+      if (status == DecodeStatus::NeedsMoreBytes && source.empty()) {
+        decode_crossing(rip, place, mode, source, block);
+      }
       break;
     }
-    const u64 last = u64{item.eip} + (status == DecodeStatus::Ok ? item.instruction.length : 1) - 1;
-    if (last > cs.limit) break;
-    if (status != DecodeStatus::Ok) {
-      if (lockstep_ && !source.empty()) break;  // can't be compared
-      item.decoded = false;
-      item.instruction = Instruction{};
-      item.instruction.length = 1;
-      source.push_back(item);
-      ++offset;
-      break;
-    }
-    note_site_kind(item, place.address.page().value + offset);
-    // A block is compared as a whole or not at all.
-    if (lockstep_ && !source.empty() && !Lockstep::on_trial(item)) break;
     offset += item.instruction.length;
-    source.push_back(item);
-    const Instruction& instruction = source.back().instruction;
-    const u64 next = u64{item.eip} + instruction.length;
-    if (instruction.operands[0].kind == cpu::OperandKind::RelativeBranch &&
-        instruction.control_flow == ControlFlow::Conditional) {
-      farthest = std::max(farthest, (next + instruction.immediate) & 0xFFFFFFFF);
-    }
-    if (lockstep_ && !Lockstep::on_trial(source.back())) break;
-    const bool ends =
-        (instruction.policy == cpu::TranslationPolicy::EmulateAndLeave && !may_stay(instruction)) ||
-        (instruction.control_flow == ControlFlow::Near && instruction.opcode != 0xE8);
-    if (ends && farthest != next) break;
+    if (ends_block(item, farthest)) break;
   }
   if (!block.crosses_page) block.bytes = static_cast<u16>(offset - first);
+}
+
+/// What stands for an instruction that only the interpreter can make something of.
+cpu::Instruction Translator::undecoded() {
+  Instruction instruction;
+  instruction.length = 1;
+  return instruction;
+}
+
+/// Whether the last of the instructions lies in the segment, and may be in a block with the others:
+/// one is compared as a whole or not at all.
+bool Translator::fits(std::span<const SourceInstruction> source, u32 limit) const {
+  const SourceInstruction& last = source.back();
+  if (u64{last.eip} + last.instruction.length - 1 > limit) return false;
+  return !lockstep_ || source.size() == 1 || Lockstep::on_trial(last);
+}
+
+/// No instruction behind this one belongs to its block. `farthest` is the EIP up to which branches
+/// of the block jump over what is between.
+bool Translator::ends_block(const SourceInstruction& item, u64& farthest) const {
+  if (!item.decoded || (lockstep_ && !Lockstep::on_trial(item))) return true;
+  const Instruction& instruction = item.instruction;
+  const u64 next = u64{item.eip} + instruction.length;
+  if (instruction.operands[0].kind == cpu::OperandKind::RelativeBranch &&
+      instruction.control_flow == ControlFlow::Conditional) {
+    farthest = std::max(farthest, (next + instruction.immediate) & 0xFFFFFFFF);
+  }
+  const bool ends =
+      (instruction.policy == cpu::TranslationPolicy::EmulateAndLeave && !may_stay(instruction)) ||
+      (instruction.control_flow == ControlFlow::Near && instruction.opcode != 0xE8);
+  return ends && farthest != next;
 }
 
 /// A single instruction whose bytes go on in the next page.

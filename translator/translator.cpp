@@ -335,21 +335,42 @@ void Translator::follow_link(u32 exit) {
   refresh();
   Block* block = next_block(target);
   if (block == nullptr || flushes != cache_flushes_) return;
-  ExitSite& again = store_.exit(exit);
-  if (again.from->dead) return;
-  const bool both_global =
-      again.from->everywhere() && block->everywhere() && mode_.has(Mode::kFlatCode);
+  connect(exit, *block);
+}
+
+/// The exit leads straight to the block from now on, or by way of the branch table, if it may.
+void Translator::connect(u32 exit, Block& to) {
+  ExitSite& site = store_.exit(exit);
+  if (site.from->dead) return;
+  const bool both_global = site.from->everywhere() && to.everywhere() && mode_.has(Mode::kFlatCode);
   const bool stays =
-      (!again.other_page && !block->crosses_page) || both_global || !mode_.has(Mode::kPaging);
+      (!site.other_page && !to.crosses_page) || both_global || !mode_.has(Mode::kPaging);
   // Where that block runs in several modes, the next one must as well.
-  const bool holds = stays && store_.share(*block, again.from->indifferent);
-  if (holds) {
-    store_.link(exit, *block);
-    if ((again.other_page || block->crosses_page) && !std::exchange(again.in_page_links, true)) {
-      page_links_.add(exit, static_cast<u32>(lane_code_base_ + target));
+  if (stays && store_.share(to, site.from->indifferent)) {
+    store_.link(exit, to);
+    if ((site.other_page || to.crosses_page) && !std::exchange(site.in_page_links, true)) {
+      page_links_.add(exit, static_cast<u32>(lane_code_base_ + site.target));
     }
-  } else if (again.by_table != nullptr && learn(target, *block)) {
-    store_.link_by_table(exit);
+  } else if (site.by_table != nullptr) {
+    if (learn(site.target, to)) store_.link_by_table(exit);
+  } else if (site.from->indifferent != 0) {
+    store_.keep_separate(site.from->address);
+    doomed_.push_back(site.from);
+  }
+}
+
+/// A new block's exits to blocks that are there already. What an address means is looked up only
+/// where that leaves no trace in the guest's tables.
+void Translator::connect_known(const Block& block) {
+  if (!options_.on(Optimisation::Chaining) || mode_.code_limit() == CodeLimit::Strict) return;
+  const cpu::SegmentRegister& cs = processor_.state.segment(cpu::SegmentName::CS);
+  for (const u32 exit : block.exits) {
+    const u32 target = store_.exit(exit).target;
+    const auto place = located_before((cs.base + target) & 0xFFFFFFFF);
+    if (!place || target > cs.limit) continue;
+    const Mode mode = place->global ? mode_.with(Mode::kGlobal) : mode_;
+    Block* const known = store_.find(place->address, target, mode);
+    if (known != nullptr && !known->crosses_page) connect(exit, *known);
   }
 }
 
@@ -378,11 +399,19 @@ Onward Translator::call_out_entry(Context* context, u32 number) {
   context->exit_value = number;
   if (self->execute_call_out(item)) {
     self->give_state();
-    return Onward::Stay;
+    return self->stepping_ ? self->step_on() : Onward::Stay;
   }
   self->discount(item);
   context->call_stack += sizeof(u64);  // the return into the block
   return self->go_on() ? Onward::Elsewhere : Onward::Leave;
+}
+
+/// Back into the block behind a call-out, which has ended the single steps.
+Onward Translator::step_on() {
+  context_.step_entry = *reinterpret_cast<const u64*>(context_.call_stack);
+  context_.call_stack += sizeof(u64);
+  context_.entry = stubs_.step_in;
+  return Onward::Elsewhere;
 }
 
 /// The rest of a run behind a call-out won't be executed now.

@@ -71,6 +71,8 @@ class Translator final : public cpu::Engine,
   Block* next_block(u64 rip);
   const Block* known_block(u64 rip);
   void follow_link(u32 exit);
+  void connect(u32 exit, Block& to);
+  void connect_known(const Block& block);
   void follow_indirect(u32 eip);
   bool interpret_one();
   void take_state();
@@ -83,6 +85,7 @@ class Translator final : public cpu::Engine,
   static Onward call_out_entry(Context* context, u32 number);
   void discount(const CallOut& item);
   bool go_on();
+  Onward step_on();
   bool execute_call_out(CallOut& item);
   bool mode_holds() const;
   void view_segments();
@@ -94,11 +97,16 @@ class Translator final : public cpu::Engine,
   };
   /// Where the code at `linear` lies, if it can be fetched without a fault.
   std::optional<CodePlace> locate(u64 linear);
+  /// The same if it has been looked up before, without any trace.
+  std::optional<CodePlace> located_before(u64 linear);
   Block* translate(u64 rip, const CodePlace& place, Mode mode);
   void decode_block(u64 rip, const CodePlace& place, Mode mode,
                     std::vector<SourceInstruction>& source, Block& block);
   void decode_crossing(u64 rip, const CodePlace& place, Mode mode,
                        std::vector<SourceInstruction>& source, Block& block);
+  static cpu::Instruction undecoded();
+  bool fits(std::span<const SourceInstruction> source, u32 limit) const;
+  bool ends_block(const SourceInstruction& item, u64& farthest) const;
   void note_site_kind(SourceInstruction& item, u64 address) const;
   void bury_doomed();
   void make_room();
@@ -137,6 +145,7 @@ class Translator final : public cpu::Engine,
   cpu::CodeArea area_;
   Stubs stubs_;
   BlockStore store_;
+  BlockEmitter emitter_{stubs_, options_, store_};
   LaneCache lanes_;
   Context context_;
   std::unique_ptr<Lockstep> lockstep_;
@@ -170,6 +179,8 @@ class Translator final : public cpu::Engine,
   };
   std::array<FetchEntry, 256> fetches_;
   u64 fetch_generation_ = 1;
+  u64 fetch_key(u64 linear) const;
+  FetchEntry& fetch_entry(u64 linear);
   void forget_fetches() { ++fetch_generation_; }
 
   /// Instructions whose accesses keep faulting, by physical address.

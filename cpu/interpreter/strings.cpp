@@ -235,6 +235,8 @@ Completion string_instruction(Processor& processor, const Instruction& instructi
         if (processor.state.flag(eflags::ZF)) return finish(done);
       }
       if (one_at_a_time || processor.attention() || at_first - left >= kIterationsPerTurn) {
+        // Only a debugger sees what a comparison that goes on has left.
+        if (!one_at_a_time) processor.state.rflags = flags_before;
         return finish(Completion::Repeat);
       }
     }

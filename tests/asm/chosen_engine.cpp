@@ -1,5 +1,8 @@
 #include "tests/asm/chosen_engine.h"
 
+#include <cstdio>
+#include <cstdlib>
+
 namespace ringshift::tests {
 
 Result<std::unique_ptr<ChosenEngine>> ChosenEngine::create(EngineKind kind, const Parts& parts,
@@ -29,6 +32,10 @@ cpu::Exit ChosenEngine::run() {
   const Watchdog::Shift shift(*watchdog_);
   for (;;) {
     const cpu::Exit exit = translator_->run();
+    if (exit == cpu::Exit::Failure) {
+      std::fprintf(stderr, "%s", translator_->failure().c_str());
+      std::abort();
+    }
     const bool interrupted = exit == cpu::Exit::Kicked || exit == cpu::Exit::Deadline;
     // An interruption may have come too late for the run that it was meant for.
     if (!interrupted || shift.too_long()) return exit;

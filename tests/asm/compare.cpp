@@ -1,5 +1,7 @@
 #include "tests/asm/compare.h"
 
+#include <cpuid.h>
+
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
@@ -48,6 +50,12 @@ void compare_bytes(std::vector<std::string>& out, std::string_view name, unsigne
 }
 
 }  // namespace
+
+bool host_saves_x87_pointers_alike() {
+  constexpr unsigned kAlike = 1U << 6 | 1U << 13;
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (ebx & kAlike) == kAlike;
+}
 
 std::string hexadecimal(std::span<const u8> bytes) {
   std::string out;

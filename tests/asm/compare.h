@@ -19,6 +19,9 @@ struct Tolerance {
   bool cr2_in_page = false;  ///< of CR2 only the page counts
 };
 
+/// Of the host against other engines: does it save the x87 pointers as the model does?
+bool host_saves_x87_pointers_alike();
+
 /// One line for each difference ("eax: 00000001, 00000002"); empty if the results agree.
 std::vector<std::string> differences(const CpuImage& left, const Outcome& left_outcome,
                                      const CpuImage& right, const Outcome& right_outcome,

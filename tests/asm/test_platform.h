@@ -30,9 +30,14 @@ class TestPlatform final : public cpu::Platform {
   }
   u8 acknowledge_interrupt() override {
     processor->set_interrupt_line(false);
-    return 0x20;
+    return ferr ? kErrorVector : u8{0x20};
   }
-  void set_ferr(bool) override {}
+  /// FERR# drives INTR, too; INTA then gives vector 30h.
+  void set_ferr(bool asserted) override {
+    ferr = asserted;
+    if (asserted) processor->set_interrupt_line(true);
+  }
+  static constexpr u8 kErrorVector = 0x30;
   u64 time_stamp() override { return time += 100; }
   bool deadline_due() override { return --checks_left < 0; }
   bool read_apic_msr(u32, u64&) override { return false; }
@@ -43,6 +48,7 @@ class TestPlatform final : public cpu::Platform {
     for (const u32 port : written_ports) ports[port] = 0;
     written_ports.clear();
     writes = time = 0;
+    ferr = false;
   }
 
   std::vector<u8> ports = std::vector<u8>(0x10000);
@@ -50,6 +56,7 @@ class TestPlatform final : public cpu::Platform {
   u64 writes = 0;  ///< says whether two machines have had the same writes in the same order
   cpu::Processor* processor = nullptr;
   u64 time = 0;
+  bool ferr = false;
   i64 checks_left = 0;  ///< of the deadline, one every thousand instructions or so
 };
 

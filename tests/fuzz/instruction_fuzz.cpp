@@ -47,10 +47,6 @@ struct OpenResult {
   const char* reason;
 };
 constexpr OpenResult kOpenResults[] = {
-    {"",
-     {.x87_pointers = true},
-     "when FOP, FDP and the selectors are saved differs between processors; the model's are "
-     "always"},
     {"vmaskmovp",
      {.cr2_in_page = true},
      "a page fault on part of a masked vector may name any byte of it in that page"},
@@ -59,11 +55,11 @@ constexpr OpenResult kOpenResults[] = {
 
 Tolerance tolerance_for(const Program& program) {
   Tolerance tolerance;
+  tolerance.x87_pointers = !host_saves_x87_pointers_alike();
   for (const Program::Part& part : program.parts) {
     for (const OpenResult& line : kOpenResults) {
       if (part.name.substr(0, line.mnemonic.size()) != line.mnemonic) continue;
       tolerance.eflags |= line.tolerance.eflags;
-      tolerance.x87_pointers |= line.tolerance.x87_pointers;
       tolerance.cr2_in_page |= line.tolerance.cr2_in_page;
     }
   }

@@ -118,6 +118,15 @@ class SystemFuzzer {
   u64 failures_ = 0, endless_ = 0;
 };
 
+/// Random numbers are never the same twice, and a program may run into its data, which may be
+/// anything.
+cpu::CpuidModel repeatable_model() {
+  cpu::CpuidModel model = cpu::CpuidModel::from_host();
+  model.features.reset(static_cast<std::size_t>(cpu::Feature::Rdrand));
+  model.features.reset(static_cast<std::size_t>(cpu::Feature::Rdseed));
+  return model;
+}
+
 bool disable(std::string_view name, translator::Options& options) {
   bool known = false;
   for (const std::string_view each : translator::kOptimisationNames) {
@@ -162,7 +171,7 @@ bool parse_option(std::string_view name, std::string_view text, Options& options
 }
 
 int fuzz(const Options& options) {
-  const cpu::CpuidModel model = cpu::CpuidModel::from_host();
+  const cpu::CpuidModel model = repeatable_model();
   auto reference = SystemMachine::create(EngineKind::Interpreter, options.environment, model, {});
   auto tested =
       SystemMachine::create(options.engine, options.environment, model, options.translation);

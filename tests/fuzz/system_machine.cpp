@@ -334,7 +334,7 @@ bool SystemMachine::run() {
 std::vector<std::string> SystemMachine::differences(const SystemMachine& other) const {
   Comparison out;
   const cpu::State &mine = state(), &theirs = other.state();
-  out.lines = tests::differences(image_of(mine), {}, image_of(theirs), {}, {.x87_pointers = true});
+  out.lines = tests::differences(image_of(mine), {}, image_of(theirs), {});
   out.number("exit", static_cast<u64>(exit_), static_cast<u64>(other.exit_));
   for (unsigned n = 0; n < 8; ++n) {
     out.number("upper half", mine.gpr[n] >> 32, theirs.gpr[n] >> 32);

@@ -20,9 +20,8 @@ bool has_memory(const Instruction& instruction) {
 }  // namespace
 
 /// Where a direct jump, conditional or not, leads.
-std::optional<u32> BlockEmitter::branch_target(std::size_t index) const {
+std::optional<u32> BlockEmitter::branch_target(const SourceInstruction& item) {
   constexpr u8 kCall = 0xE8;
-  const SourceInstruction& item = source_[index];
   const Instruction& instruction = item.instruction;
   if (!item.decoded || item.call_out || instruction.policy != TranslationPolicy::Branch ||
       instruction.operands[0].kind != cpu::OperandKind::RelativeBranch ||
@@ -48,10 +47,12 @@ void BlockEmitter::find_targets() {
   is_target_.assign(source_.size(), false);
   loop_head_.assign(source_.size(), Loop::None);
   labels_.resize(source_.size());
+  jumps_to_.assign(source_.size(), kOutside);
   for (std::size_t i = 0; i < source_.size(); ++i) {
-    const auto eip = branch_target(i);
+    const auto eip = branch_target(source_[i]);
     const auto target = eip ? internal_target(*eip) : std::nullopt;
     if (!target) continue;
+    jumps_to_[i] = static_cast<u16>(*target);
     if (!is_target_[*target]) labels_[*target] = a_.newLabel();
     is_target_[*target] = true;
     if (*target > i) continue;
@@ -74,7 +75,7 @@ bool BlockEmitter::keeps_fpu(std::size_t index) const {
     return false;
   }
   if (fpu_need(instruction.policy) != 0) return fpu_allowed(instruction.policy);
-  if (instruction.policy == TranslationPolicy::Branch) return branch_target(index).has_value();
+  if (instruction.policy == TranslationPolicy::Branch) return branch_target(item).has_value();
   if (instruction.policy == TranslationPolicy::Stack) return flat_stack();
   return instruction.policy == TranslationPolicy::Copy;
 }
@@ -85,9 +86,8 @@ void BlockEmitter::close_region(std::size_t& begin, std::size_t& end) const {
     moved = false;
     for (std::size_t i = 0; i < source_.size(); ++i) {
       if (i >= begin && i <= end) continue;
-      const auto eip = branch_target(i);
-      const auto at = eip ? internal_target(*eip) : std::nullopt;
-      if (!at || *at < begin || *at > end) continue;
+      const std::size_t at = jumps_to_[i];
+      if (at < begin || at > end) continue;
       begin = std::min(begin, i);
       end = std::max(end, i);
       moved = true;
@@ -121,10 +121,9 @@ void BlockEmitter::find_fpu_regions() {
   fpu_region_.assign(source_.size(), 0);
   if (!options_.on(Optimisation::FpuHoisting)) return;
   for (std::size_t i = 0; i < source_.size(); ++i) {
-    const auto eip = branch_target(i);
-    const auto head = eip ? internal_target(*eip) : std::nullopt;
-    if (!head || *head > i || fpu_region_[i] != 0) continue;
-    std::size_t begin = *head, end = i;
+    const std::size_t head = jumps_to_[i];
+    if (head > i || fpu_region_[i] != 0) continue;
+    std::size_t begin = head, end = i;
     close_region(begin, end);
     u8 need = 0;
     bool keeps = true;

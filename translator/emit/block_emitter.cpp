@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "cpu/decoder.h"
 #include "translator/emit/registers.h"
 
 namespace ringshift::translator {
@@ -13,12 +14,29 @@ using cpu::ControlFlow;
 using cpu::Instruction;
 using cpu::TranslationPolicy;
 
-BlockEmitter::BlockEmitter(const Stubs& stubs, const Options& options, EmissionSink& sink,
-                           const u8* at)
-    : stubs_(stubs), options_(options), sink_(sink) {
+void BlockEmitter::begin(Block& block, std::span<const SourceInstruction> source, const u8* at) {
+  holder_.reset();
   holder_.init(asmjit::Environment::host(), reinterpret_cast<u64>(at));
+  // A buffer of its own would be allocated anew for each block.
+  asmjit::CodeBuffer& buffer = holder_.textSection()->buffer();
+  buffer._data = buffer_.data();
+  buffer._capacity = buffer_.size();
+  buffer._flags = asmjit::CodeBufferFlags::kIsExternal | asmjit::CodeBufferFlags::kIsFixed;
   holder_.attach(&a_);
   a_.addEncodingOptions(asmjit::EncodingOptions::kOptimizedAlign);  // long NOPs
+  block_ = &block;
+  source_ = source;
+  current_ = nullptr;
+  mode_ = block.mode;
+  pending_ = 0;
+  stack_unchecked_ = false;
+  flags_lost_until_ = 0;
+  fpu_known_ = 0;
+  reachable_ = true;
+  shadowed_ = false;
+  points_.clear();
+  tails_.clear();
+  exits_.clear();
 }
 
 std::span<const u8> BlockEmitter::code() const {
@@ -26,10 +44,9 @@ std::span<const u8> BlockEmitter::code() const {
   return {buffer.data(), buffer.size()};
 }
 
-void BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source) {
-  block_ = &block;
-  source_ = source;
-  mode_ = block.mode;
+std::span<const u8> BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source,
+                                       const u8* at) {
+  begin(block, source, at);
   block.instructions = static_cast<u16>(source.size());
   find_targets();
   find_fpu_regions();
@@ -44,14 +61,16 @@ void BlockEmitter::emit(Block& block, std::span<const SourceInstruction> source)
   holder_.flatten();
   holder_.resolveUnresolvedLinks();
   holder_.relocateToBase(holder_.baseAddress());
-  const u8* base = reinterpret_cast<const u8*>(holder_.baseAddress());
-  block.code = base;
-  block.entry = base + entry;
+  block.code = at;
+  block.entry = at + entry;
   block.code_size = static_cast<u32>(code().size());
-  if (holder_.hasUnresolvedLinks()) {
-    std::fprintf(stderr, "ringshift: a block at %08x has a branch to nowhere\n", block.eip);
+  block.points.assign(points_.begin(), points_.end());
+  if (holder_.hasUnresolvedLinks() || code().size() >= buffer_.size() - cpu::kLongestInstruction) {
+    std::fprintf(stderr, "ringshift: a block at %08x has no end, or a branch to nowhere\n",
+                 block.eip);
     std::abort();
   }
+  return code();
 }
 
 /// What the block takes for granted of its mode is noted: elsewhere it may differ.
@@ -77,11 +96,10 @@ void BlockEmitter::mark(bool boundary, u8 recovery) {
   point.recovery = recovery;
   point.counted_ahead = current_ == nullptr ? u8{0} : counted_ahead();
   point.boundary = boundary;
-  std::vector<FaultPoint>& points = block_->points;
-  if (!points.empty() && points.back().host_offset == point.host_offset) {
-    points.back() = point;
+  if (!points_.empty() && points_.back().host_offset == point.host_offset) {
+    points_.back() = point;
   } else {
-    points.push_back(point);
+    points_.push_back(point);
   }
 }
 
@@ -124,7 +142,7 @@ void BlockEmitter::flush_pending() {
   }
   stack_unchecked_ = false;
   pending_ = 0;
-  mark(false, block_->points.back().recovery);  // the rest of the instruction may fault
+  mark(false, points_.back().recovery);  // the rest of the instruction may fault
 }
 
 void BlockEmitter::add_pending(i32 delta) {

@@ -42,14 +42,15 @@ struct SourceInstruction {
 
 class BlockEmitter {
  public:
-  BlockEmitter(const Stubs& stubs, const Options& options, EmissionSink& sink, const u8* at);
+  /// It may emit any number of blocks, one after the other: what it needs to do so is kept.
+  BlockEmitter(const Stubs& stubs, const Options& options, EmissionSink& sink)
+      : stubs_(stubs), options_(options), sink_(sink) {}
   BlockEmitter(const BlockEmitter&) = delete;
   BlockEmitter& operator=(const BlockEmitter&) = delete;
 
   /// Emits `source` for `block`, whose address, EIP and mode are set; fills in its points, exits
-  /// and entry. The code is to be placed at `at`.
-  void emit(Block& block, std::span<const SourceInstruction> source);
-  std::span<const u8> code() const;
+  /// and entry. The code is to be placed at `at`. Valid until the next one.
+  std::span<const u8> emit(Block& block, std::span<const SourceInstruction> source, const u8* at);
 
  private:
   using Gp = asmjit::x86::Gp;
@@ -60,6 +61,8 @@ class BlockEmitter {
   using Tail = std::function<void()>;
 
   // block_emitter.cpp
+  void begin(Block& block, std::span<const SourceInstruction> source, const u8* at);
+  std::span<const u8> code() const;
   void emit_instruction(std::size_t index);
   void align_loop(std::size_t index);
   void emit_by_policy(const cpu::Instruction& instruction);
@@ -77,7 +80,7 @@ class BlockEmitter {
 
   // block_analysis.cpp
   void find_targets();
-  std::optional<u32> branch_target(std::size_t index) const;
+  static std::optional<u32> branch_target(const SourceInstruction& item);
   std::optional<std::size_t> internal_target(u32 eip) const;
   bool keeps_fpu(std::size_t index) const;
   void close_region(std::size_t& begin, std::size_t& end) const;
@@ -180,6 +183,8 @@ class BlockEmitter {
   const Stubs& stubs_;
   const Options& options_;
   EmissionSink& sink_;
+  /// Far more than the longest block takes.
+  std::vector<u8> buffer_ = std::vector<u8>(std::size_t{256} << 10);
   asmjit::CodeHolder holder_;
   asmjit::x86::Assembler a_;
   Block* block_ = nullptr;
@@ -199,12 +204,16 @@ class BlockEmitter {
   std::optional<Label> slow_;  ///< of the current instruction
   i32 slow_pending_ = 0;       ///< the pending delta where it branches off
   std::vector<Label> labels_;  ///< by instruction; valid where is_target_
+  /// By instruction: the number of the one that it jumps to, or kOutside.
+  static constexpr u16 kOutside = 0xFFFF;
+  std::vector<u16> jumps_to_;
   std::vector<bool> is_target_;
   enum class Loop : u8 { None, Outer, Innermost };
   std::vector<Loop> loop_head_;
   /// The parts of the FPU state that a stretch with a loop uses and can't lose: loaded at its
   /// beginning. 0: not in such a stretch.
   std::vector<u8> fpu_region_;
+  std::vector<FaultPoint> points_;
   std::vector<Tail> tails_;
   std::vector<PendingExit> exits_;
 };

@@ -2,6 +2,7 @@
 // indirect one finds its block in the lane's branch table.
 // Calls and returns use the host's own, so that the host predicts returns: what comes back is
 // checked where it lands.
+#include "cpu/decoder.h"
 #include "translator/emit/block_emitter.h"
 #include "translator/emit/registers.h"
 
@@ -25,9 +26,10 @@ constexpr unsigned kIndirectCall = 2;
 
 }  // namespace
 
+/// The block there can't but lie on this block's page, all of it.
 bool BlockEmitter::on_this_page(u32 eip) const {
   const i64 offset = static_cast<i64>(block_->address.page_offset()) + eip - block_->eip;
-  return offset >= 0 && offset < static_cast<i64>(kPageSize);
+  return offset >= 0 && offset <= static_cast<i64>(kPageSize - cpu::kLongestInstruction);
 }
 
 bool BlockEmitter::target_in_segment(u32 target) const {

@@ -153,6 +153,23 @@ TEST_CASE("Strings: interrupts come between iterations") {
   CHECK((machine.get<u32>(TestMachine::kStack - 4) & eflags::RF) != 0);
 }
 
+TEST_CASE("Strings: a comparison that gives way leaves the flags that it found") {
+  TestMachine machine;
+  machine.code({0xF2, 0xAE, 0xF4});  // repne scasb
+  set_strings(machine, 0, 0x8000, 100000);
+  machine.state.gpr[Rax] = 0xFF;
+  constexpr u64 kFound = eflags::ZF | eflags::OF | eflags::PF;
+  machine.state.rflags |= kFound;
+  machine.platform.due = true;
+  CHECK(machine.interpreter.run() == Exit::Deadline);
+  CHECK(machine.state.gpr[Rcx] == 100000 - 16384);
+  CHECK((machine.state.rflags & eflags::Arithmetic) == kFound);
+  machine.platform.due = false;
+  machine.state.gpr[Rcx] = 1;
+  CHECK(machine.interpreter.run() == Exit::Halt);
+  CHECK((machine.state.rflags & eflags::Arithmetic) == (eflags::SF | eflags::PF));
+}
+
 TEST_CASE("Strings: single-step traps after each iteration") {
   TestMachine machine;
   machine.load(TestMachine::kHandler + 16, {0xF4});
