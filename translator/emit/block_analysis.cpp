@@ -47,7 +47,7 @@ void BlockEmitter::find_targets() {
   is_target_.assign(source_.size(), false);
   loop_head_.assign(source_.size(), Loop::None);
   labels_.resize(source_.size());
-  jumps_to_.assign(source_.size(), kOutside);
+  jumps_to_.assign(source_.size(), kNowhere);
   for (std::size_t i = 0; i < source_.size(); ++i) {
     const auto eip = branch_target(source_[i]);
     const auto target = eip ? internal_target(*eip) : std::nullopt;

@@ -204,8 +204,8 @@ class BlockEmitter {
   std::optional<Label> slow_;  ///< of the current instruction
   i32 slow_pending_ = 0;       ///< the pending delta where it branches off
   std::vector<Label> labels_;  ///< by instruction; valid where is_target_
-  /// By instruction: the number of the one that it jumps to, or kOutside.
-  static constexpr u16 kOutside = 0xFFFF;
+  /// By instruction: the number of the one that it jumps to, or kNowhere.
+  static constexpr u16 kNowhere = 0xFFFF;
   std::vector<u16> jumps_to_;
   std::vector<bool> is_target_;
   enum class Loop : u8 { None, Outer, Innermost };
