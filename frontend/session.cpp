@@ -253,7 +253,24 @@ void Session::send_serial(const std::string& bytes) {
 }
 
 void Session::send_key(devices::KeyCode key, bool pressed) {
+  keys_.ready = false;
   machine_->post([this, key, pressed] { machine_->board().keyboard().key(key, pressed); });
+}
+
+/// The keyboard is asked on the vCPU's thread, which answers for the next time.
+bool Session::ready_for_key() {
+  // By then the guest doesn't listen, and loses keys as it would lose a person's.
+  constexpr unsigned kMostAnswers = 200;
+  if (keys_.ready) return true;
+  if (keys_.asked.exchange(true)) return false;
+  machine_->post([this] {
+    if (machine_->board().keyboard().ready_for_key() || ++keys_.refused == kMostAnswers) {
+      keys_.refused = 0;
+      keys_.ready = true;
+    }
+    keys_.asked = false;
+  });
+  return false;
 }
 
 void Session::take_screenshot(const std::string& path) {

@@ -47,6 +47,12 @@ class Session final : private DialogueActions {
     bool fresh_frame = false;
     std::atomic<bool> asked = false;
   };
+  /// Whether the guest takes keys.
+  struct KeyMailbox {
+    std::atomic<bool> ready = true;
+    std::atomic<bool> asked = false;
+    unsigned refused = 0;  ///< answers in a row that it doesn't; the vCPU's thread's
+  };
   enum class Ended : u8 { No, Guest, Met, Failed, Timeout, Signal, Quit };
 
   explicit Session(const RunOptions& options);
@@ -72,6 +78,7 @@ class Session final : private DialogueActions {
 
   void send_serial(const std::string& bytes) override;
   void send_key(devices::KeyCode key, bool pressed) override;
+  bool ready_for_key() override;
   void take_screenshot(const std::string& path) override;
 
   int conclude();
@@ -93,6 +100,7 @@ class Session final : private DialogueActions {
   std::atomic<bool> machine_ended_ = false;
   MachineEnd machine_end_;
   ScreenMailbox screen_;
+  KeyMailbox keys_;
   bool terminal_escape_ = false;
   bool took_output_ = false;  ///< in the last step
 

@@ -105,6 +105,7 @@ struct Block {
   std::vector<u32> exits;          ///< numbers of its exit sites
   std::vector<u32> entrances;      ///< exit sites that have been linked to it; some may be no more
   Block* next_in_bucket = nullptr;
+  Block** link_in_bucket = nullptr;  ///< what leads to it there
 
   bool runs_in(Mode other) const { return ((mode.bits() ^ other.bits()) & ~indifferent) == 0; }
   /// All address spaces map all of its bytes alike.

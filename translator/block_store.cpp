@@ -73,6 +73,8 @@ void BlockStore::publish(Block& block) {
   by_host_.push_back(&block);
   Block*& bucket = buckets_[bucket_of(block.address, block.eip, block.mode)];
   block.next_in_bucket = bucket;
+  block.link_in_bucket = &bucket;
+  if (bucket != nullptr) bucket->link_in_bucket = &block.next_in_bucket;
   bucket = &block;
   attach(block, block.address.page());
   if (block.crosses_page) attach(block, block.second_page);
@@ -103,9 +105,9 @@ void BlockStore::kill(Block& block) {
   block.dead = true;
   ++killed_;
   ++deaths_;
-  Block** link = &buckets_[bucket_of(block.address, block.eip, block.mode)];
-  while (*link != &block) link = &(*link)->next_in_bucket;
-  *link = block.next_in_bucket;
+  // A guest can have all of its blocks in one bucket: nothing is searched for.
+  *block.link_in_bucket = block.next_in_bucket;
+  if (block.next_in_bucket != nullptr) block.next_in_bucket->link_in_bucket = block.link_in_bucket;
   // Jumps into it go to the dispatcher again, and branch tables that know it miss.
   for (const u32 number : std::exchange(block.entrances, {})) {
     if (exits_[number].to == &block) unlink(number);

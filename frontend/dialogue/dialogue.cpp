@@ -107,6 +107,10 @@ bool Dialogue::try_step(Step& step, Seconds now) {
 void Dialogue::advance(Seconds now) {
   while (true) {
     while (!key_events_.empty() && now >= next_key_) {
+      if (!actions_.ready_for_key()) {
+        next_key_ = now + kAskInterval;
+        break;
+      }
       const KeyEvent event = key_events_.front();
       key_events_.pop_front();
       actions_.send_key(event.key, event.pressed);

@@ -21,6 +21,8 @@ class DialogueActions {
   virtual ~DialogueActions() = default;
   virtual void send_serial(const std::string& bytes) = 0;
   virtual void send_key(devices::KeyCode key, bool pressed) = 0;
+  /// Whether the guest takes another key, or won't in a while.
+  virtual bool ready_for_key() = 0;
   virtual void take_screenshot(const std::string& path) = 0;
 };
 
@@ -28,8 +30,10 @@ class Dialogue {
  public:
   using Seconds = double;
 
-  /// Keys go down and up this far apart, so that firmware with a 15-key buffer keeps up.
+  /// Keys go down and up this far apart, so that firmware with a 15-key buffer keeps up; on a busy
+  /// host farther, because the keyboard's own buffer holds 16 codes. So often it is asked then.
   static constexpr Seconds kKeyInterval = 0.02;
+  static constexpr Seconds kAskInterval = 0.005;
 
   /// The options have been checked: patterns and texts are well formed.
   Dialogue(const RunOptions& options, DialogueActions& actions);

@@ -13,7 +13,9 @@ struct Recorder : DialogueActions {
   void send_key(devices::KeyCode key, bool pressed) override {
     keys += (pressed ? '+' : '-') + std::to_string(key.usage) + ' ';
   }
+  bool ready_for_key() override { return ready; }
   void take_screenshot(const std::string& path) override { screenshots += path; }
+  bool ready = true;
   std::string serial, keys, screenshots;
 };
 
@@ -68,6 +70,27 @@ TEST_CASE("the screen counts once for each picture") {
   dialogue.on_screen("grub> ls\n(fd0)\ngrub> ");
   dialogue.advance(1);
   CHECK(dialogue.met());
+}
+
+TEST_CASE("a key waits until the guest takes it") {
+  RunOptions options;
+  options.dialogue = {send("key:l s")};
+  Recorder actions;
+  Dialogue dialogue(options, actions);
+  dialogue.advance(0);
+  CHECK(actions.keys == "+15 ");
+  actions.ready = false;
+  for (unsigned seconds = 1; seconds < 100; ++seconds) dialogue.advance(seconds);
+  CHECK(actions.keys == "+15 ");
+  CHECK(dialogue.next_deadline() < 99.1);
+  actions.ready = true;
+  dialogue.advance(100);
+  CHECK(actions.keys == "+15 -15 ");
+  dialogue.advance(100.01);
+  CHECK(actions.keys == "+15 -15 ");
+  dialogue.advance(101);
+  dialogue.advance(102);
+  CHECK(actions.keys == "+15 -15 +22 -22 ");
 }
 
 TEST_CASE("patterns of --fail-on and kernel panics fail the run") {

@@ -168,6 +168,18 @@ TEST_CASE("code up to the end of 4 GiB goes on at 0") {
   }
 }
 
+TEST_CASE("PUSHF pushes all flags that there are, but VM and RF") {
+  // push ecx; popfd; pushfd; pop eax
+  SmallMachine reference(Kind::Interpreter), machine(Kind::Translator);
+  for (const u32 flags : {0xFFFF'FFFF & ~0x100U, 0U, 0x3000U, 0x20'0000U, 0x4ED5U}) {
+    for (SmallMachine* one : {&reference, &machine}) {
+      prepare(*one, {.what = "pushf", .code = {0x51, 0x9D, 0x9C, 0x58}, .ecx = flags});
+      CHECK(one->run() == cpu::Exit::Halt);
+    }
+    CHECK(machine.state().gpr[cpu::Rax] == reference.state().gpr[cpu::Rax]);
+  }
+}
+
 TEST_CASE("calls on a stack segment that grows down") {
   const Case cases[] = {
       // call f; nop; f: pop ecx
