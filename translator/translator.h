@@ -70,23 +70,28 @@ class Translator final : public cpu::Engine,
   void enter(const Block& block);
   Block* next_block(u64 rip);
   const Block* known_block(u64 rip);
-  void follow_link(u32 exit);
-  void connect(u32 exit, Block& to);
-  void connect_known(const Block& block);
-  void follow_indirect(u32 eip);
   bool interpret_one();
   void take_state();
   void translate_fpu_pointers();
   void give_state();
   void activate_lane(const Block& block);
-  bool learn(u32 eip, const Block& block);
   void set_gs_base();
   void prepare(const Block& block);
+
+  // links.cpp
+  void follow_link(u32 exit);
+  void connect(u32 exit, Block& to);
+  void connect_known(const Block& block);
+  void follow_indirect(u32 eip);
+  bool learn(u32 eip, const Block& block);
+
+  // call_outs.cpp
   static Onward call_out_entry(Context* context, u32 number);
+  bool execute_call_out(CallOut& item);
+  void judge_site(CallOut& item, bool needed);
   void discount(const CallOut& item);
   bool go_on();
   Onward step_on();
-  bool execute_call_out(CallOut& item);
   bool mode_holds() const;
   void view_segments();
 
@@ -130,7 +135,6 @@ class Translator final : public cpu::Engine,
   void recover(HostFault& fault, const Block& block, const FaultPoint& point, Leave reason);
   void note_faulting_site(const Block& block, const FaultPoint& point);
   void note_wrapping_site(const Block& block, const FaultPoint& point);
-  void judge_site(CallOut& item, bool needed);
 
   /// Of what is known of blocks: generated code is about as large.
   static constexpr std::size_t kMostFootprint = std::size_t{128} << 20;
