@@ -11,11 +11,6 @@ constexpr u64 kDirty = 1U << 6;
 /// PWT, PCD, PAT, G and the three bits that belong to the system: no part of a translation.
 constexpr u64 kNoMatter = 1U << 3 | 1U << 4 | 1U << 7 | 1U << 8 | 7U << 9;
 
-/// Pages of one table that go in together. All of them are entered in the host's page table at
-/// once: that costs a quarter of the host faults that would enter them, and nearly as much when few
-/// of them are used.
-constexpr u32 kTableRun = HostWindow::kPopulateAtMost;
-
 /// Keeps [first, last] within the aligned block of `size` (a power of two) numbers around `number`,
 /// where `number` belongs to `page`.
 void stay_in_block(u32 page, u64 number, u64 size, u32& first, u32& last) {
@@ -34,7 +29,7 @@ PageRunFinder::Bounds PageRunFinder::bounds(u32 page, const cpu::Translation& tr
     stay_in_block(page, number, size, bounds.first, bounds.last);
   };
   const u64 frame = translation.address.frame();
-  stay(page, table != nullptr ? std::min(most_pages_, kTableRun) : most_pages_);
+  stay(page, most_pages_);
   stay(page, table != nullptr                    ? kPageSize / entry_size
              : translation.page_size > kPageSize ? translation.page_size >> kPageShift
                                                  : u64{HostWindow::kPages});
