@@ -1,6 +1,7 @@
 #include "translator/lanes.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -15,30 +16,33 @@ namespace ringshift::translator {
 
 namespace {
 
-/// Shared memory for tables, because the host gives a page at the first access, be it a read, and
-/// needn't replace it at the first write.
-enum class Purpose : u8 { Table = MAP_SHARED, Stack = MAP_PRIVATE };
-
-void* reserve(std::size_t bytes, Purpose purpose, void* where = nullptr) {
-  const int flags = static_cast<int>(purpose) | MAP_ANONYMOUS | MAP_NORESERVE;
-  void* memory = mmap(where, bytes, PROT_READ | PROT_WRITE,
-                      where == nullptr ? flags : flags | MAP_FIXED, -1, 0);
-  if (memory == MAP_FAILED) {
-    std::perror("ringshift: address space for branch tables");
-    std::abort();
+/// A file's memory, because the host gives a page of that at the first access, be it a read,
+/// needn't replace it at the first write, and doesn't count what is never touched against its
+/// limits. At `where`, if that isn't null, in the place of what is there. Null: the host refuses.
+u32* map_table(std::size_t bytes, void* where) {
+  const int file = memfd_create("ringshift-branch-table", MFD_CLOEXEC);
+  if (file < 0) return nullptr;
+  void* memory = MAP_FAILED;
+  if (ftruncate(file, static_cast<off_t>(bytes)) == 0) {
+    memory = mmap(where, bytes, PROT_READ | PROT_WRITE,
+                  MAP_SHARED | MAP_NORESERVE | (where == nullptr ? 0 : MAP_FIXED), file, 0);
   }
-  return memory;
+  close(file);
+  return memory == MAP_FAILED ? nullptr : static_cast<u32*>(memory);
 }
 
 }  // namespace
 
 // --- Branch tables ---
 
-BranchTable::BranchTable()
-    : entries_(static_cast<u32*>(reserve(kEntries * sizeof(u32), Purpose::Table))) {}
+std::unique_ptr<BranchTable> BranchTable::create() {
+  u32* const entries = map_table(kBytes, nullptr);
+  if (entries == nullptr) return nullptr;
+  return std::unique_ptr<BranchTable>(new BranchTable(entries));
+}
 
 BranchTable::~BranchTable() {
-  munmap(entries_, kEntries * sizeof(u32));
+  munmap(entries_, kBytes);
 }
 
 BranchTable::Place BranchTable::place_of(u32 eip) {
@@ -111,7 +115,7 @@ void BranchTable::clear() {
     return;
   }
   // Anew, because the host keeps its own page tables otherwise.
-  reserve(kEntries * sizeof(u32), Purpose::Table, entries_);
+  if (map_table(kBytes, entries_) == nullptr) madvise(entries_, kBytes, MADV_REMOVE);
   regions_.clear();
   touched_ = 0;
 }
@@ -120,8 +124,12 @@ void BranchTable::clear() {
 
 Lane::Lane(std::unique_ptr<BranchTable> table, const Stubs& stubs)
     : table_(std::move(table)), stubs_(stubs) {
-  auto* stack = static_cast<u8*>(reserve(kPageSize + kCallStackBytes, Purpose::Stack));
-  mprotect(stack, kPageSize, PROT_NONE);
+  void* const stack = mmap(nullptr, kPageSize + kCallStackBytes, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (stack == MAP_FAILED || mprotect(stack, kPageSize, PROT_NONE) != 0) {
+    std::perror("ringshift: memory for a call stack");
+    std::abort();
+  }
   guard_ = reinterpret_cast<u64>(stack);
   top_ = guard_ + kPageSize + kCallStackBytes - 64;
   reset_calls();
@@ -165,23 +173,36 @@ Lane& LaneCache::find_or_make(const LaneKey& key) {
   auto found = lanes_.find(key);
   if (found == lanes_.end()) {
     if (lanes_.size() >= kMostLanes) drop(oldest());
-    std::unique_ptr<BranchTable> table;
-    if (spares_.empty()) {
-      table = std::make_unique<BranchTable>();
-    } else {
-      table = std::move(spares_.back());
-      spares_.pop_back();
-    }
-    found = lanes_.emplace(key, std::make_unique<Lane>(std::move(table), stubs_)).first;
+    found = lanes_.emplace(key, std::make_unique<Lane>(new_table(), stubs_)).first;
   }
   found->second->last_used = ++uses_;
   return *found->second;
 }
 
+bool LaneCache::works() {
+  if (spares_.empty()) {
+    if (auto table = BranchTable::create()) spares_.push_back(std::move(table));
+  }
+  return !spares_.empty();
+}
+
+/// Where the host has no room for another one, the lane used longest ago gives up its own.
+std::unique_ptr<BranchTable> LaneCache::new_table() {
+  std::unique_ptr<BranchTable> table;
+  if (spares_.empty()) table = BranchTable::create();
+  if (table != nullptr) return table;
+  if (spares_.empty()) drop(oldest());
+  table = std::move(spares_.back());
+  spares_.pop_back();
+  return table;
+}
+
+/// The last table that there is isn't given back: another one might be refused.
 LaneCache::Lanes::iterator LaneCache::drop(Lanes::iterator lane) {
   recent_ = {};
   BranchTable& table = lane->second->table();
-  if (spares_.size() < kMostSpares && table.pages() <= kMostPagesOfSpare) {
+  const bool small = spares_.size() < kMostSpares && table.pages() <= kMostPagesOfSpare;
+  if (small || spares_.empty()) {
     table.clear();
     spares_.push_back(lane->second->take_table());
   }

@@ -35,7 +35,8 @@ struct LaneKey {
 /// drive their number up.
 class BranchTable {
  public:
-  BranchTable();
+  /// Null: the host refuses 16 GiB of address space.
+  static std::unique_ptr<BranchTable> create();
   ~BranchTable();
   BranchTable(const BranchTable&) = delete;
   BranchTable& operator=(const BranchTable&) = delete;
@@ -54,6 +55,7 @@ class BranchTable {
 
  private:
   static constexpr u64 kEntries = u64{1} << 32;
+  static constexpr std::size_t kBytes = kEntries * sizeof(u32);
   static constexpr u64 kEntriesPerPage = kPageSize / sizeof(u32);
   /// What one page table of the host covers.
   static constexpr u32 kPagesPerRegion = 512;
@@ -71,6 +73,7 @@ class BranchTable {
     u64 bit;
   };
 
+  explicit BranchTable(u32* entries) : entries_(entries) {}
   Place place_of(u32 eip);
   bool touch(const Place& place);
   template <typename Visit>
@@ -114,6 +117,8 @@ class Lane {
 class LaneCache {
  public:
   explicit LaneCache(const Stubs& stubs) : stubs_(stubs) {}
+  /// Whether the host has room for a branch table. Ask before anything else.
+  bool works();
   /// Valid until the next find(); the least recently used one makes room.
   Lane& find(const LaneKey& key);
   /// `lane` is the one found last.
@@ -132,6 +137,7 @@ class LaneCache {
   };
 
   Lane& find_or_make(const LaneKey& key);
+  std::unique_ptr<BranchTable> new_table();
 
   /// 64 MiB.
   static constexpr std::size_t kMostPages = 1U << 14;

@@ -36,8 +36,12 @@ Result<std::unique_ptr<Translator>> Translator::create(cpu::Processor& processor
   auto shadow =
       mmu::ShadowMmu::create(surroundings.map, surroundings.memory, surroundings.memory_file);
   if (!shadow) return shadow.error();
-  return std::unique_ptr<Translator>(
+  auto translator = std::unique_ptr<Translator>(
       new Translator(processor, surroundings, options, *std::move(shadow)));
+  if (!translator->lanes_.works()) {
+    return Error{"translator: this process has no room for a branch table of 16 GiB"};
+  }
+  return translator;
 }
 
 Translator::Translator(cpu::Processor& processor, const Surroundings& surroundings, Options options,

@@ -1,5 +1,7 @@
 #include "translator/lanes.h"
 
+#include <sys/resource.h>
+
 #include <catch2/catch.hpp>
 
 #include <fstream>
@@ -30,6 +32,7 @@ constexpr u64 kMostKib = 96 << 10;
 TEST_CASE("a lane's table knows what it has learned until it forgets") {
   const Stubs stubs;
   LaneCache cache(stubs);
+  REQUIRE(cache.works());
   Lane& lane = cache.find({1, Mode(0), 0});
   cache.learn(lane, 0x1234'5678, 77);
   cache.learn(lane, 0xFFFF'FFFF, 78);
@@ -48,6 +51,7 @@ TEST_CASE("a lane's table knows what it has learned until it forgets") {
 TEST_CASE("a new lane knows nothing of the one whose table it took over") {
   const Stubs stubs;
   LaneCache cache(stubs);
+  REQUIRE(cache.works());
   for (u32 page = 0; page < 10; ++page) {
     cache.learn(cache.find({1, Mode(0), 0}), page * kEipsPerPage + page, 1);
   }
@@ -61,6 +65,7 @@ TEST_CASE("a new lane knows nothing of the one whose table it took over") {
 TEST_CASE("a table forgets a range whether it clears pages or gives them back") {
   const Stubs stubs;
   LaneCache cache(stubs);
+  REQUIRE(cache.works());
   for (const u32 pages : {20U, 2000U}) {
     cache.forget_all();
     Lane& lane = cache.find({1, Mode(0), 0});
@@ -82,6 +87,7 @@ TEST_CASE("a table forgets a range whether it clears pages or gives them back") 
 TEST_CASE("code all over the address space costs the branch table no more than its budget") {
   const Stubs stubs;
   LaneCache cache(stubs);
+  REQUIRE(cache.works());
   const u64 before = resident_kib();
   u64 most = 0;
   for (u32 page = 0; page < 60'000; ++page) {
@@ -94,6 +100,7 @@ TEST_CASE("code all over the address space costs the branch table no more than i
 TEST_CASE("many lanes share the budget, and those used longest ago pay") {
   const Stubs stubs;
   LaneCache cache(stubs);
+  REQUIRE(cache.works());
   const u64 before = resident_kib();
   for (u32 space = 0; space < 300; ++space) {
     for (u32 page = 0; page < 500; ++page) {
@@ -104,9 +111,38 @@ TEST_CASE("many lanes share the budget, and those used longest ago pay") {
   CHECK(cache.find({299, Mode(0), 0}).table().entries()[499 * kEipsPerPage] == 300);
 }
 
+TEST_CASE("where the host has room for few tables, lanes take them from each other") {
+  const Stubs stubs;
+  LaneCache cache(stubs);
+  REQUIRE(cache.works());
+  std::ifstream status("/proc/self/statm");
+  u64 pages = 0;
+  status >> pages;
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_AS, &before) == 0);
+  rlimit tight = before;
+  tight.rlim_cur = pages * kPageSize + (u64{36} << 30);  // two tables more
+  REQUIRE(setrlimit(RLIMIT_AS, &tight) == 0);
+  for (u32 round = 0; round < 3; ++round) {
+    for (u32 space = 0; space < 6; ++space) {
+      Lane& lane = cache.find({space, Mode(0), 0});
+      const u32 known = lane.table().entries()[space];
+      CHECK((known == 0 || known == space + 1));
+      for (u32 page = 0; page < 300; ++page) {
+        cache.learn(lane, page * kEipsPerPage + space, space + 1);
+      }
+      CHECK(lane.table().entries()[space] == space + 1);
+      CHECK(lane.table().entries()[space + 1] == 0);
+    }
+  }
+  CHECK(cache.size() == 3);
+  REQUIRE(setrlimit(RLIMIT_AS, &before) == 0);
+}
+
 TEST_CASE("what is read everywhere counts as well") {
   const Stubs stubs;
   LaneCache cache(stubs);
+  REQUIRE(cache.works());
   std::size_t most = 0;
   for (u32 space = 0; space < 8; ++space) {
     for (u64 eip = 0; eip < u64{1} << 32; eip += kEipsPerPage * 64) {
