@@ -32,7 +32,7 @@ void CodeListing::add(const Block& block, std::span<const SourceInstruction> sou
                source.size(), block.code_size);
   std::size_t next = 0;  // guest instruction to be shown
   std::size_t point = 0;
-  for (u32 offset = 0; offset < block.code_size;) {
+  for (auto offset = static_cast<u32>(block.entry - block.code); offset < block.code_size;) {
     const u8* at = block.code + offset;
     const cpu::HostText host =
         cpu::format_host({at, block.code_size - offset}, reinterpret_cast<u64>(at));

@@ -50,6 +50,7 @@ std::span<const u8> BlockEmitter::emit(Block& block, std::span<const SourceInstr
   block.instructions = static_cast<u16>(source.size());
   find_targets();
   find_fpu_regions();
+  stagger(at);
   const std::size_t entry = a_.offset();
   for (index_ = 0; index_ < source_.size(); ++index_) emit_instruction(index_);
   if (reachable_) {
@@ -71,6 +72,14 @@ std::span<const u8> BlockEmitter::emit(Block& block, std::span<const SourceInstr
     std::abort();
   }
   return code();
+}
+
+/// Blocks begin on lines of their own, and their branches tend to lie at the same places in those:
+/// the host's branch predictor, which looks at the low bits of addresses, would mix them up.
+void BlockEmitter::stagger(const u8* at) {
+  constexpr u64 kLine = 64, kStep = 16, kSteps = kLine / kStep;
+  const u64 line = reinterpret_cast<u64>(at) / kLine;
+  for (u64 bytes = line % kSteps * kStep; bytes != 0; --bytes) a_.int3();
 }
 
 /// What the block takes for granted of its mode is noted: elsewhere it may differ.

@@ -62,6 +62,7 @@ class BlockEmitter {
 
   // block_emitter.cpp
   void begin(Block& block, std::span<const SourceInstruction> source, const u8* at);
+  void stagger(const u8* at);
   std::span<const u8> code() const;
   void emit_instruction(std::size_t index);
   void align_loop(std::size_t index);
