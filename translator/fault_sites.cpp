@@ -44,7 +44,7 @@ void FaultSites::retire(u64 address) {
 }
 
 void FaultSites::forget(u64 first, u64 length) {
-  if (!may_hold(first)) return;
+  if (length <= kPageSize && !may_hold(first)) return;
   if (length <= sites_.size()) {
     for (u64 address = first; address < first + length; ++address) sites_.erase(address);
   } else {

@@ -62,6 +62,13 @@ TEST_CASE("what was learned of code goes with the code") {
   CHECK(sites.advice(kSite + 50).patience == 0);
 }
 
+TEST_CASE("what lies behind the first page of a range is forgotten with it") {
+  FaultSites sites;
+  faults_to_call_out(sites, kSite);
+  sites.forget(kSite - 0x5000, 0x10000);
+  CHECK(sites.advice(kSite).patience == 0);
+}
+
 TEST_CASE("a guest can't make it remember more than its share") {
   FaultSites sites;
   for (u64 n = 0; n < FaultSites::kMostSites + 10; ++n) sites.faulted(n * 4);
