@@ -52,7 +52,10 @@ std::span<const u8> BlockEmitter::emit(Block& block, std::span<const SourceInstr
   find_fpu_regions();
   stagger(at);
   const std::size_t entry = a_.offset();
-  for (index_ = 0; index_ < source_.size(); ++index_) emit_instruction(index_);
+  for (index_ = 0; index_ < source_.size(); ++index_) {
+    emit_instruction(index_);
+    keep_region(index_);
+  }
   if (reachable_) {
     flush_pending();
     emit_jump(next_eip());
@@ -212,6 +215,15 @@ void BlockEmitter::emit_instruction(std::size_t index) {
     if (pending_after != 0) a_.lea(x86::r15, x86::ptr(x86::r15, -pending_after));
     a_.jmp(back);
   });
+}
+
+/// Where the interpreter was called after all in a stretch that relies on the FPU state being
+/// loaded.
+void BlockEmitter::keep_region(std::size_t index) {
+  const u8 need = fpu_region_[index];
+  if (!reachable_ || (need & ~fpu_known_) == 0) return;
+  mark(false);
+  ensure_fpu(need);
 }
 
 void BlockEmitter::emit_by_policy(const Instruction& instruction) {

@@ -65,6 +65,7 @@ class BlockEmitter {
   void stagger(const u8* at);
   std::span<const u8> code() const;
   void emit_instruction(std::size_t index);
+  void keep_region(std::size_t index);
   void align_loop(std::size_t index);
   void emit_by_policy(const cpu::Instruction& instruction);
   void mark(bool boundary, u8 recovery = 0);

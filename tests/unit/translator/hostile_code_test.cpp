@@ -180,6 +180,16 @@ TEST_CASE("PUSHF pushes all flags that there are, but VM and RF") {
   }
 }
 
+TEST_CASE("the FPU stays loaded over a loop in which the interpreter is called") {
+  // again: paddd xmm0, [esi]; enter 4, 2; leave; dec ecx; jnz again; movd eax, xmm0
+  compare({.what = "enter between vectors",
+           .code = {0x66, 0x0F, 0xFE, 0x06, 0xC8, 0x04, 0x00, 0x02, 0xC9, 0x49, 0x75, 0xF4, 0x66,
+                    0x0F, 0x7E, 0xC0},
+           .ecx = 5,
+           .ebp = SmallMachine::kStack,
+           .esi = SmallMachine::kCode});
+}
+
 TEST_CASE("calls on a stack segment that grows down") {
   const Case cases[] = {
       // call f; nop; f: pop ecx
