@@ -53,8 +53,7 @@ void Translator::connect_known(const Block& block) {
     const u32 target = store_.exit(exit).target;
     const auto place = located_before((cs.base + target) & 0xFFFFFFFF);
     if (!place || target > cs.limit) continue;
-    const Mode mode = place->global ? mode_.with(Mode::kGlobal) : mode_;
-    Block* const known = store_.find(place->address, target, mode);
+    Block* const known = store_.find(place->address, target, mode_at(*place));
     if (known != nullptr && !known->crosses_page) connect(exit, *known);
   }
 }

@@ -45,6 +45,11 @@ Translator::FetchEntry& Translator::fetch_entry(u64 linear) {
   return fetches_[((key >> kPageShift) ^ (key >> 32) * 0x55) % fetches_.size()];
 }
 
+/// The mode that blocks at the place are made in and found by.
+Mode Translator::mode_at(const CodePlace& place) const {
+  return place.global ? mode_.with(Mode::kGlobal) : mode_;
+}
+
 /// The block at CS:`rip`, or null where only the interpreter can go on.
 Block* Translator::next_block(u64 rip) {
   const cpu::SegmentRegister& cs = processor_.state.segment(cpu::SegmentName::CS);
@@ -52,7 +57,7 @@ Block* Translator::next_block(u64 rip) {
   const u64 linear = (cs.base + rip) & 0xFFFFFFFF;
   const auto place = locate(linear);
   if (!place) return nullptr;
-  const Mode mode = place->global ? mode_.with(Mode::kGlobal) : mode_;
+  const Mode mode = mode_at(*place);
   Block* block = store_.find_or_share(place->address, static_cast<u32>(rip), mode);
   if (block != nullptr && block->crosses_page) {
     const auto second = locate(((linear & ~kPageMask) + kPageSize) & 0xFFFFFFFF);
@@ -73,7 +78,7 @@ const Block* Translator::known_block(u64 rip) {
   if (rip > cs.limit) return nullptr;
   const auto place = locate((cs.base + rip) & 0xFFFFFFFF);
   if (!place) return nullptr;
-  const Mode mode = place->global ? mode_.with(Mode::kGlobal) : mode_;
+  const Mode mode = mode_at(*place);
   const Block* block = store_.find(place->address, static_cast<u32>(rip), mode);
   const bool simple =
       block != nullptr && !block->crosses_page && rip + block->bytes - 1 <= cs.limit;
@@ -87,7 +92,7 @@ Block* Translator::translate(u64 rip, const CodePlace& place, Mode mode) {
   }
   source_.clear();
   Block& block = store_.make(place.address, static_cast<u32>(rip), mode);
-  decode_block(rip, place, mode, source_, block);
+  decode_block(rip, place, source_, block);
   if (source_.empty()) {
     store_.unmake();
     return nullptr;
@@ -116,7 +121,7 @@ void Translator::note_site_kind(SourceInstruction& item, u64 address) const {
 
 /// Instructions up to an unconditional branch that nothing jumps over, the end of the page, or the
 /// first one that can't be fetched or decoded: that one is the interpreter's.
-void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
+void Translator::decode_block(u64 rip, const CodePlace& place,
                               std::vector<SourceInstruction>& source, Block& block) {
   const cpu::SegmentRegister& cs = processor_.state.segment(cpu::SegmentName::CS);
   const u8* page = processor_.memory().host_page(place.address.page()).read;
@@ -135,7 +140,7 @@ void Translator::decode_block(u64 rip, const CodePlace& place, Mode mode,
     if (status == DecodeStatus::NeedsMoreBytes || !fits(source, cs.limit)) {
       source.pop_back();
       if (status == DecodeStatus::NeedsMoreBytes && source.empty()) {
-        decode_crossing(rip, place, mode, source, block);
+        decode_crossing(rip, place, source, block);
       }
       break;
     }
@@ -177,9 +182,8 @@ bool Translator::ends_block(const SourceInstruction& item, u64& farthest) const 
 }
 
 /// A single instruction whose bytes go on in the next page.
-void Translator::decode_crossing(u64 rip, const CodePlace& place, Mode mode,
+void Translator::decode_crossing(u64 rip, const CodePlace& place,
                                  std::vector<SourceInstruction>& source, Block& block) {
-  (void)mode;
   const cpu::SegmentRegister& cs = processor_.state.segment(cpu::SegmentName::CS);
   const u64 linear = (cs.base + rip) & 0xFFFFFFFF;
   const auto second = locate(((linear & ~kPageMask) + kPageSize) & 0xFFFFFFFF);

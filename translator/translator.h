@@ -104,11 +104,12 @@ class Translator final : public cpu::Engine,
   std::optional<CodePlace> locate(u64 linear);
   /// The same if it has been looked up before, without any trace.
   std::optional<CodePlace> located_before(u64 linear);
+  Mode mode_at(const CodePlace& place) const;
   Block* translate(u64 rip, const CodePlace& place, Mode mode);
-  void decode_block(u64 rip, const CodePlace& place, Mode mode,
-                    std::vector<SourceInstruction>& source, Block& block);
-  void decode_crossing(u64 rip, const CodePlace& place, Mode mode,
-                       std::vector<SourceInstruction>& source, Block& block);
+  void decode_block(u64 rip, const CodePlace& place, std::vector<SourceInstruction>& source,
+                    Block& block);
+  void decode_crossing(u64 rip, const CodePlace& place, std::vector<SourceInstruction>& source,
+                       Block& block);
   static cpu::Instruction undecoded();
   bool fits(std::span<const SourceInstruction> source, u32 limit) const;
   bool ends_block(const SourceInstruction& item, u64& farthest) const;
